@@ -1,0 +1,180 @@
+// What the rooms say to each other. Machines decide: they turn inputs into actions and touch nothing.
+// A dataplane carries the actions out, moves packets along routes, and hands the rest up as inputs.
+// Types only, apart from the two words that every reader of a packet needs.
+
+/** Milliseconds on the relay's one clock: Unix time when it started, advanced monotonically. */
+export type Millis = number;
+
+/** An IP address without zone in canonical text (dotted quad, or RFC 5952) and a port, 0 to 65535. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+export type Family = 4 | 6;
+export type Transport = "udp" | "tcp";
+
+/** Names one listener, one accepted stream connection or one relay port. Never reused while the process lives. */
+export type SocketId = number;
+
+/** Where clients arrive. On UDP, `socket` is also what their datagrams come in by; a stream connection has its own. */
+export interface Listener {
+  readonly socket: SocketId;
+  readonly transport: Transport;
+  readonly at: Endpoint;
+}
+
+/**
+ * How payload is wrapped on a leg: `"bare"` (nothing around it), `"indication"` (a STUN Send or Data indication that
+ * names the peer, RFC 8656 section 11), or the channel number of ChannelData (0x4000 to 0x4FFF, section 12.4).
+ */
+export type Framing = "bare" | "indication" | number;
+
+/** Where a packet can arrive, how it is framed there, and until when. On a relay port, port 0 of `peer` means any. */
+export interface Leg {
+  readonly socket: SocketId;
+  readonly peer: Endpoint;
+  readonly framing: Framing;
+  readonly until: Millis;
+}
+
+/** A packet arriving on one leg leaves on the other. The client's leg comes first. */
+export type Route = readonly [client: Leg, peer: Leg];
+
+export type Action =
+  /** Bind a relay port and answer `relay-opened` or `relay-failed`. */
+  | { readonly do: "open-relay"; readonly relay: SocketId; readonly family: Family }
+  /** Unbind it; every route over it ends with it. */
+  | { readonly do: "close-relay"; readonly relay: SocketId }
+  /** An upsert, keyed by both legs without their ends: refreshing a route is sending it again. */
+  | { readonly do: "route"; readonly legs: Route }
+  | { readonly do: "unroute"; readonly legs: Route }
+  | { readonly do: "send"; readonly via: SocketId; readonly to: Endpoint; readonly bytes: Uint8Array }
+  | { readonly do: "report"; readonly fact: Fact };
+
+export type Input =
+  /** Whatever came to a listener and was not routed. `bytes` belong to the receiver. */
+  | {
+      readonly is: "datagram";
+      readonly on: Listener;
+      readonly via: SocketId;
+      readonly from: Endpoint;
+      readonly bytes: Uint8Array;
+    }
+  | { readonly is: "relay-opened"; readonly relay: SocketId; readonly at: Endpoint }
+  | { readonly is: "relay-failed"; readonly relay: SocketId; readonly why: "exhausted" | "no-such-family" }
+  /** A stream connection ended; nothing can be sent to it any more. */
+  | { readonly is: "hung-up"; readonly via: SocketId }
+  | { readonly is: "ticked" };
+
+/** Deterministic: no I/O, no clock, no waiting, no randomness of its own, and no exception whatever the input. */
+export interface Machine<In = Input, Out = Action> {
+  handle(now: Millis, input: In): Out[];
+}
+
+/** What happened, for logs, metrics and billing. `user` is a name or its hash, never a password. */
+export type Fact =
+  | {
+      readonly fact: "answered";
+      readonly method: string;
+      /** 0 for success, else the STUN error code. */
+      readonly code: number;
+      readonly transport: Transport;
+      readonly client: Endpoint;
+    }
+  | {
+      readonly fact: "allocation-opened";
+      readonly relay: SocketId;
+      readonly user: string;
+      readonly transport: Transport;
+      readonly client: Endpoint;
+      readonly relayed: Endpoint;
+    }
+  | {
+      readonly fact: "allocation-closed";
+      readonly relay: SocketId;
+      readonly user: string;
+      readonly why: "deleted" | "expired" | "hung-up";
+    }
+  | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage };
+
+/** What one relay port carried. Payload bytes, without any framing. */
+export interface Usage {
+  readonly toPeer: Traffic;
+  readonly toClient: Traffic;
+}
+
+export interface Traffic {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Why a packet that reached a plane went no further. */
+export type DropReason =
+  /** ChannelData for a channel that is not bound, or no longer. */
+  | "no-channel"
+  /** From a peer that has no permission, or no longer. */
+  | "no-permission"
+  /** A destination that may not be reached. */
+  | "forbidden-peer"
+  /** Neither STUN nor ChannelData. */
+  | "malformed"
+  /** The socket or the connection could take no more. */
+  | "congested"
+  /** More was handed up than the controller takes at once. */
+  | "flooded";
+
+export interface PlaneCounters {
+  /** Payload relayed since the start, one row a combination that occurred. `transport` is the client's, `family` the relay's. */
+  readonly relayed: readonly (Traffic & {
+    readonly transport: Transport;
+    readonly family: Family;
+    readonly direction: "to-peer" | "to-client";
+  })[];
+  readonly dropped: Readonly<Record<DropReason, number>>;
+  readonly relays: number;
+  readonly connections: number;
+}
+
+/** The address that relay ports of one family bind, and the one that peers see if a NAT stands before it. */
+export interface RelayAddress {
+  readonly bind: string;
+  readonly external?: string;
+}
+
+export interface PlaneOptions {
+  readonly relayAddresses: readonly RelayAddress[];
+  /** First and last relay port, both included. */
+  readonly relayPorts: readonly [first: number, last: number];
+  /** Asked before any packet leaves for a peer that is not one of this plane's own relay ports. */
+  readonly mayReach: (peer: Endpoint) => boolean;
+  readonly now: () => Millis;
+  /** The one source of socket ids, shared with the machines, which name their relay ports from it. */
+  readonly newSocketId: () => SocketId;
+  /** Cryptographically random integer from 0 up to, but without, `below`. */
+  readonly randomBelow: (below: number) => number;
+  readonly hand: (input: Input) => void;
+  readonly report: (fact: Fact) => void;
+}
+
+/** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */
+export interface Dataplane {
+  readonly name: string;
+  /** Rejects with `Unavailable` when the address or port is not to be had. Port 0 asks for any free one. */
+  listen(transport: Transport, at: Endpoint): Promise<Listener>;
+  perform(action: Action): void;
+  counters(): PlaneCounters;
+  /** What an open relay port has carried so far. */
+  usage(relay: SocketId): Usage | undefined;
+  /** Ends every socket. Resolves when the last one is closed. */
+  close(): Promise<void>;
+}
+
+/** Something of the environment that cannot be had now: fall back, or try again later. */
+export class Unavailable extends Error {
+  override readonly name = "Unavailable";
+}
+
+export function familyOf(address: string): Family {
+  return address.includes(":") ? 6 : 4;
+}
