@@ -42,8 +42,17 @@ export interface Leg {
 export type Route = readonly [client: Leg, peer: Leg];
 
 export type Action =
-  /** Bind a relay port and answer `relay-opened` or `relay-failed`. */
-  | { readonly do: "open-relay"; readonly relay: SocketId; readonly family: Family }
+  /**
+   * Bind a relay port and answer `relay-opened` or `relay-failed`. `via` and `client` are whom it is for, so that a
+   * plane of several threads can put it where that client's packets arrive.
+   */
+  | {
+      readonly do: "open-relay";
+      readonly relay: SocketId;
+      readonly family: Family;
+      readonly via: SocketId;
+      readonly client: Endpoint;
+    }
   /** Unbind it; every route over it ends with it. */
   | { readonly do: "close-relay"; readonly relay: SocketId }
   /** An upsert, keyed by both legs without their ends: refreshing a route is sending it again. */
