@@ -1,0 +1,86 @@
+// What the operator decides: one YAML file and the flags of the command line become a plain `Config`, or a list of
+// every mistake in them with its line and column. config/sluice.yaml shows all keys; schema.ts holds the defaults.
+
+import { dirname } from "node:path";
+import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
+import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
+import { configSchema } from "./schema.ts";
+import { readYamlFile } from "./yaml-file.ts";
+
+export interface Config {
+  readonly listen: readonly Listen[];
+  /** Static users: passwords by name. */
+  readonly user: ReadonlyMap<string, string>;
+  /** Shared secrets for credentials with an expiry date. The first one signs, all are accepted. */
+  readonly secret: readonly string[];
+  readonly realm: string;
+  /** At most one a family. None: what this machine has. */
+  readonly relayAddress: readonly RelayAddress[];
+  /** First and last, both included. */
+  readonly relayPorts: readonly [first: number, last: number];
+  readonly dataplane: "auto" | "portable";
+  readonly metrics: Endpoint | "none";
+  readonly loopback: boolean;
+  /** Networks, in CIDR notation. */
+  readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  readonly quota: Quota;
+  readonly xmpp?: Xmpp;
+  readonly log: LogConfig;
+  /** The folder for what must outlive the process. */
+  readonly state?: string;
+}
+
+export interface Listen {
+  readonly transport: Transport;
+  readonly at: Endpoint;
+}
+
+export interface Quota {
+  readonly allocationsPerUser: number;
+  readonly allocationsPerClient: number;
+  readonly allocations: number;
+  readonly permissionsPerAllocation: number;
+  readonly channelsPerAllocation: number;
+}
+
+export interface Xmpp {
+  /** Where the XMPP server takes component connections. */
+  readonly service: { readonly host: string; readonly port: number };
+  readonly domain: string;
+  readonly secret: string;
+  /** Whose users get credentials. */
+  readonly domains: readonly string[];
+  /** What clients are told to connect to. None: the addresses we listen on. */
+  readonly host?: string;
+  readonly credentialLifetimeSeconds: number;
+}
+
+export interface LogConfig {
+  readonly level: "debug" | "info" | "warn" | "error" | "silent";
+  readonly format: "auto" | "json" | "pretty";
+  readonly addresses: "masked" | "shown";
+}
+
+export interface ConfigSources {
+  readonly file?: string | undefined;
+  /** By key of the file; each takes the place of the file's value. */
+  readonly flags?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Throws `ConfigError`. Reads the file, the environment and the secret files that it names. */
+export function readConfig({ file, flags = {}, env = process.env }: ConfigSources): Config {
+  const written = file === undefined ? undefined : readYamlFile(file);
+  const schema = configSchema({ env, folder: file === undefined ? "." : dirname(file) });
+  const mistakes = [
+    ...(written?.mistakes ?? []),
+    ...(written ? mistakesIn(schema, written.value, written.locate) : []),
+    ...mistakesIn(schema, flags, flagPlace),
+  ];
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return schema.parse({ ...written?.value, ...flags });
+}
+
+function flagPlace(path: Path) {
+  return { line: 0, column: 0, path: `--${String(path[0])}` };
+}

@@ -1,0 +1,122 @@
+// Every key of the configuration, what it may hold, and its default: the one place of them.
+
+import { z } from "zod";
+import { familyOf } from "../contract.ts";
+import {
+  cidr,
+  domainName,
+  filled,
+  hostName,
+  ipAddress,
+  listenUrl,
+  metricsUrl,
+  portRange,
+  type SecretSources,
+  secretText,
+  userName,
+  xmppService,
+} from "./values.ts";
+
+/** Reads the file's kebab-case keys into a camelCase value. `sources` are for the secrets that stand elsewhere. */
+export function configSchema(sources: SecretSources) {
+  const secret = secretText(sources);
+  return section({
+    listen: z
+      .array(listenUrl)
+      .min(1, "expected at least one")
+      .superRefine(
+        eachOnce(({ transport, at }) => (at.port === 0 ? undefined : `${transport} ${at.address} ${at.port}`)),
+      )
+      .prefault(["udp://0.0.0.0:3478", "tcp://0.0.0.0:3478", "udp://[::]:3478", "tcp://[::]:3478"]),
+    user: z
+      .record(userName, secret)
+      .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))
+      .prefault({}),
+    secret: oneOrMore(secret).prefault([]),
+    realm: filled.prefault("sluice"),
+    "relay-address": oneOrMore(relayAddress)
+      .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
+      .prefault([]),
+    "relay-ports": portRange.prefault("49152-65535"),
+    dataplane: z.enum(["auto", "portable"]).prefault("auto"),
+    metrics: metricsUrl.prefault("http://127.0.0.1:9641"),
+    loopback: z.boolean().prefault(false),
+    peers: section({
+      allow: z.array(cidr).prefault([]),
+      deny: z.array(cidr).prefault([]),
+    }).prefault({}),
+    quota: section({
+      "allocations-per-user": limit.prefault(20),
+      "allocations-per-client": limit.prefault(100),
+      allocations: limit.prefault(10_000),
+      "permissions-per-allocation": limit.prefault(64),
+      "channels-per-allocation": limit.prefault(64),
+    }).prefault({}),
+    xmpp: section({
+      service: xmppService.prefault("xmpp://127.0.0.1:5347"),
+      domain: domainName,
+      secret,
+      domains: z.array(domainName).prefault([]),
+      host: hostName.exactOptional(),
+      "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(43_200),
+    }).exactOptional(),
+    log: section({
+      level: z.enum(["debug", "info", "warn", "error", "silent"]).prefault("info"),
+      format: z.enum(["auto", "json", "pretty"]).prefault("auto"),
+      addresses: z.enum(["masked", "shown"]).prefault("masked"),
+    }).prefault({}),
+    state: filled.exactOptional(),
+  });
+}
+
+const limit = z.int().min(1);
+
+const relayAddress = z.preprocess(
+  (written) => (typeof written === "string" ? { bind: written } : written),
+  z
+    .strictObject({ bind: ipAddress, external: ipAddress.exactOptional() })
+    .refine(({ bind }) => bind !== "0.0.0.0" && bind !== "::", "expected one address, not all of them")
+    .refine(
+      ({ bind, external }) => external === undefined || familyOf(external) === familyOf(bind),
+      "bind and external are not of one family",
+    ),
+);
+
+/** A map with these keys and no others. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape).transform((values) => {
+    const entries = Object.entries(values).map(([key, value]) => [camelCase(key), value]);
+    return Object.fromEntries(entries) as CamelCased<typeof values>;
+  });
+}
+
+type CamelCased<Values> = { readonly [Key in keyof Values as CamelCase<Key & string>]: Values[Key] };
+type CamelCase<Key extends string> = Key extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Key;
+
+function camelCase(key: string): string {
+  return key.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** A list, or its only item by itself. */
+function oneOrMore<Item extends z.ZodType>(item: Item) {
+  return z.preprocess(
+    (written) => (written === undefined || Array.isArray(written) ? written : [written]),
+    z.array(item),
+  );
+}
+
+/** Refuses a second item of one name. Items without a name may stand as often as they like. */
+function eachOnce<Item>(nameOf: (item: Item) => string | undefined) {
+  return (items: readonly Item[], context: z.RefinementCtx): void => {
+    const seen = new Set<string>();
+    for (const [index, item] of items.entries()) {
+      const name = nameOf(item);
+      if (name !== undefined && seen.has(name)) {
+        context.addIssue({ code: "custom", path: [index], message: `${name} stands here twice` });
+      }
+      if (name !== undefined) seen.add(name);
+    }
+  };
+}

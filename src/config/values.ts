@@ -1,0 +1,134 @@
+// The values of the configuration that are written as text, read into what the rooms take.
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { type Endpoint, familyOf, type Transport } from "../contract.ts";
+import { formatAddress, parseAddress } from "../stun/address.ts";
+
+/** Where secrets come from when they do not stand in the file. */
+export interface SecretSources {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What relative paths start from. */
+  readonly folder: string;
+}
+
+/** A text that `read` understands; it answers `undefined` for any other. */
+function text<Value>(expected: string, read: (written: string) => Value | undefined) {
+  return z.string().transform((written, context): Value => {
+    const value = read(written);
+    if (value !== undefined) return value;
+    context.addIssue({ code: "custom", message: `expected ${expected}` });
+    return z.NEVER;
+  });
+}
+
+export const listenUrl = text(
+  "udp://ADDRESS:PORT or tcp://ADDRESS:PORT, an IPv6 address in brackets",
+  (written): { transport: Transport; at: Endpoint } | undefined => {
+    const url = endpointUrl(written);
+    return url && (url.scheme === "udp" || url.scheme === "tcp") ? { transport: url.scheme, at: url.at } : undefined;
+  },
+);
+
+export const metricsUrl = text(
+  "http://ADDRESS:PORT, an IPv6 address in brackets, or none",
+  (written): Endpoint | "none" | undefined => {
+    if (written === "none") return written;
+    const url = endpointUrl(written);
+    return url?.scheme === "http" ? url.at : undefined;
+  },
+);
+
+function endpointUrl(written: string): { scheme: string; at: Endpoint } | undefined {
+  const { scheme, v6, v4, port } =
+    /^(?<scheme>\w+):\/\/(?:\[(?<v6>[^\]]*)\]|(?<v4>[^:]*)):(?<port>\d{1,5})\/?$/.exec(written)?.groups ?? {};
+  const address = canonicalAddress(v6 ?? v4 ?? "");
+  const isBracketed = v6 !== undefined;
+  if (!scheme || !address || isBracketed !== (familyOf(address) === 6) || Number(port) > 65_535) return undefined;
+  return { scheme, at: { address, port: Number(port) } };
+}
+
+export const ipAddress = text("an IPv4 or IPv6 address", canonicalAddress);
+
+function canonicalAddress(written: string): string | undefined {
+  const bytes = parseAddress(written);
+  return bytes && formatAddress(bytes);
+}
+
+export const cidr = text("a network such as 192.0.2.0/24 or 2001:db8::/32", (written): string | undefined => {
+  const { start, length } = /^(?<start>[^/]+)\/(?<length>\d{1,3})$/.exec(written)?.groups ?? {};
+  const bytes = parseAddress(start ?? "");
+  return bytes && Number(length) <= bytes.length * 8 ? `${formatAddress(bytes)}/${Number(length)}` : undefined;
+});
+
+export const portRange = text(
+  "FIRST-LAST, two ports from 1024 to 65535",
+  (written): readonly [number, number] | undefined => {
+    const [first, last] = (/^(\d{1,5})-(\d{1,5})$/.exec(written) ?? []).slice(1).map(Number);
+    if (first === undefined || last === undefined) return undefined;
+    return 1024 <= first && first <= last && last <= 65_535 ? [first, last] : undefined;
+  },
+);
+
+export const xmppService = text("xmpp://HOST:PORT", (written): { host: string; port: number } | undefined => {
+  const { v6, name, port } =
+    /^xmpp:\/\/(?:\[(?<v6>[^\]]+)\]|(?<name>[^\s:/@]+)):(?<port>\d{1,5})$/.exec(written)?.groups ?? {};
+  const host = v6 === undefined ? name : canonicalAddress(v6);
+  return host && Number(port) >= 1 && Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
+});
+
+/** A host name or address as it stands in a URI: no scheme, no port, no brackets. */
+export const hostName = text("a host name or an address", (written): string | undefined =>
+  /^[\w.-]+$/.test(written) ? written.toLowerCase() : canonicalAddress(written),
+);
+
+export const domainName = text("a domain", (written): string | undefined =>
+  /^[^\s/@]{1,1023}$/.test(written) ? written : undefined,
+);
+
+/** A colon would make it a name with an expiry date (credentials of the shared secret). */
+export const userName = text("a name without a colon, of at most 508 bytes", (written): string | undefined =>
+  /^[^:]+$/.test(written) && Buffer.byteLength(written) <= 508 ? written : undefined,
+);
+
+/** Any text but the empty one. */
+export const filled = text("at least one character", (written): string | undefined => written || undefined);
+
+/** A literal text, `{ env: NAME }` or `{ file: PATH }`; the line end that closes a file is not part of the secret. */
+export function secretText(sources: SecretSources) {
+  return z.unknown().transform((written, context): string => {
+    const read = secretFrom(written, sources);
+    if (read.secret) return read.secret;
+    context.addIssue({ code: "custom", message: read.mistake ?? "the secret is empty" });
+    return z.NEVER;
+  });
+}
+
+interface SecretRead {
+  readonly secret?: string;
+  readonly mistake?: string;
+}
+
+function secretFrom(written: unknown, { env, folder }: SecretSources): SecretRead {
+  if (written === undefined) return { mistake: "is missing" };
+  if (typeof written === "string") return { secret: written };
+  if (typeof written === "object" && written !== null && Object.keys(written).length === 1) {
+    if ("env" in written && typeof written.env === "string") return secretOfEnvironment(written.env, env);
+    if ("file" in written && typeof written.file === "string") return secretInFile(resolve(folder, written.file));
+  }
+  return { mistake: "expected a text (a number in quotes), { env: NAME } or { file: PATH }" };
+}
+
+function secretOfEnvironment(name: string, env: SecretSources["env"]): SecretRead {
+  const secret = env[name];
+  return secret === undefined ? { mistake: `the environment has no ${name}` } : { secret };
+}
+
+function secretInFile(path: string): SecretRead {
+  try {
+    return { secret: readFileSync(path, "utf8").replace(/\r?\n$/, "") };
+  } catch (error) {
+    return { mistake: `cannot read the secret: ${error instanceof Error ? error.message : error}` };
+  }
+}
