@@ -1,0 +1,60 @@
+// MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: HMACs over the message before them, with the length in the header
+// set as if they were its last attribute (RFC 8489 sections 14.5 and 14.6).
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { attributeTable } from "./attributes.ts";
+import { padded } from "./codecs.ts";
+import { asBuffer, headerBytes, isFramed } from "./header.ts";
+
+export type IntegrityAlgorithm = "sha1" | "sha256";
+
+/** The attribute type that carries each, and the lengths it can have: SHA-256 may be cut to sixteen bytes or more. */
+const integrity = {
+  sha1: { type: attributeTable.messageIntegrity.type, least: 20, most: 20 },
+  sha256: { type: attributeTable.messageIntegritySha256.type, least: 16, most: 32 },
+} as const;
+
+/**
+ * Whether `bytes`, one whole message, carry the right HMAC by this key. A usage that forbids truncation checks the
+ * length of the attribute itself. Takes the same time however much of it is right.
+ */
+export function isIntact(bytes: Uint8Array, key: Uint8Array, algorithm: IntegrityAlgorithm = "sha1"): boolean {
+  const message = asBuffer(bytes);
+  if (!isFramed(message)) return false;
+  const { type, least, most } = integrity[algorithm];
+  const at = find(message, type);
+  if (at === undefined) return false;
+  const length = message.readUInt16BE(at + 2);
+  const end = at + 4 + length;
+  if (length < least || length > most || length % 4 !== 0 || end > message.length) return false;
+  const expected = hmac(message, at, length, key, algorithm).subarray(0, length);
+  return timingSafeEqual(message.subarray(at + 4, end), expected);
+}
+
+/** Writes the attribute at `at` and leaves the header's length as if the message ended with it. Returns that end. */
+export function writeIntegrity(message: Buffer, at: number, key: Uint8Array, algorithm: IntegrityAlgorithm): number {
+  const { type, most } = integrity[algorithm];
+  message.writeUInt16BE(type, at);
+  message.writeUInt16BE(most, at + 2);
+  message.set(hmac(message, at, most, key, algorithm), at + 4);
+  return at + 4 + most;
+}
+
+/** Bytes of the attribute with its header. */
+export function integrityBytes(algorithm: IntegrityAlgorithm): number {
+  return 4 + integrity[algorithm].most;
+}
+
+function hmac(message: Buffer, at: number, length: number, key: Uint8Array, algorithm: IntegrityAlgorithm): Buffer {
+  const start = Buffer.from(message.subarray(0, 4));
+  start.writeUInt16BE(at + 4 + length - headerBytes, 2);
+  return createHmac(algorithm, key).update(start).update(message.subarray(4, at)).digest();
+}
+
+/** Where the first attribute of a type begins. */
+function find(message: Buffer, type: number): number | undefined {
+  for (let at = headerBytes; at < message.length; at += 4 + padded(message.readUInt16BE(at + 2))) {
+    if (message.readUInt16BE(at) === type) return at;
+  }
+  return undefined;
+}
