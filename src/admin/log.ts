@@ -1,0 +1,69 @@
+// The log: facts, one line each. JSON for machines, readable on a terminal; who is meant stays masked unless the
+// operator asks to see it.
+
+import { randomBytes } from "node:crypto";
+import { isatty } from "node:tty";
+import { destination, pino } from "pino";
+import { prettyFactory } from "pino-pretty";
+import type { Fact } from "../contract.ts";
+import { type FactFields, maskFact, showFact } from "./masking.ts";
+
+export interface LogOptions {
+  readonly level: "debug" | "info" | "warn" | "error" | "silent";
+  readonly format: "auto" | "json" | "pretty";
+  readonly addresses: "masked" | "shown";
+}
+
+export interface Log {
+  fact(fact: Fact): void;
+  /** What happened to the relay itself. The text and the fields must name no client, peer or user. */
+  info(text: string, fields?: FactFields): void;
+  warn(text: string, fields?: FactFields): void;
+  error(text: string, fields?: FactFields): void;
+  /** Returns when every line is written. */
+  flush(): void;
+}
+
+/** Where lines go. */
+export interface LogSink {
+  write(line: string): void;
+  flushSync(): void;
+}
+
+const stdout = 1;
+/** Lines that a slow reader has not taken are lost beyond this; relaying does not wait for it. */
+const waitingBytes = 4 * 1024 * 1024;
+
+export function openLog(options: LogOptions, sink: LogSink = openStdout()): Log {
+  const isPretty = options.format === "pretty" || (options.format === "auto" && isatty(stdout));
+  const key = randomBytes(16);
+  const fieldsOf = options.addresses === "shown" ? showFact : (fact: Fact) => maskFact(fact, key);
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (level) => ({ level }) },
+    },
+    isPretty ? prettySink(sink) : sink,
+  );
+  return {
+    fact(fact) {
+      const level = fact.fact === "answered" ? "debug" : "info";
+      if (logger.isLevelEnabled(level)) logger[level](fieldsOf(fact), fact.fact);
+    },
+    info: (text, fields = {}) => logger.info(fields, text),
+    warn: (text, fields = {}) => logger.warn(fields, text),
+    error: (text, fields = {}) => logger.error(fields, text),
+    flush: () => sink.flushSync(),
+  };
+}
+
+function openStdout(): LogSink {
+  return destination({ dest: stdout, sync: false, maxLength: waitingBytes });
+}
+
+function prettySink(sink: LogSink): Pick<LogSink, "write"> {
+  const pretty = prettyFactory({ colorize: isatty(stdout), translateTime: "SYS:HH:MM:ss", singleLine: true });
+  return { write: (line) => sink.write(String(pretty(line) ?? line)) };
+}

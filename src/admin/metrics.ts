@@ -1,0 +1,131 @@
+// What Prometheus reads. Every label has few values, known beforehand: nothing that a client sends becomes one.
+
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { type Fact, familyOf, type PlaneCounters } from "../contract.ts";
+import { reasonPhrases } from "../stun/error-codes.ts";
+import { Method } from "../stun/methods.ts";
+
+export interface MetricsSources {
+  readonly version: string;
+  readonly plane: string;
+  readonly counters: () => PlaneCounters;
+  /** Of the connection to the XMPP server, and the states there are; none without a component. */
+  readonly component?: { readonly states: readonly string[]; readonly state: () => string } | undefined;
+}
+
+export interface Metrics {
+  count(fact: Fact): void;
+  /** In the text format of Prometheus. */
+  read(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function openMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  registerPlane(registry, sources.counters);
+  registerAbout(registry, sources);
+  return { count: factCounter(registry), read: () => registry.metrics(), contentType: registry.contentType };
+}
+
+/** Reads the plane's own counters when asked: counting costs the packets nothing. */
+function registerPlane(registry: Registry, counters: () => PlaneCounters): void {
+  const registers = [registry];
+  const labelNames = ["transport", "family", "direction"] as const;
+  for (const unit of ["packets", "bytes"] as const) {
+    new Counter({
+      name: `sluice_relayed_${unit}_total`,
+      help: `Payload relayed, in ${unit}, by the client's transport, the relay's family and the direction.`,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const { transport, family, direction, [unit]: amount } of counters().relayed) {
+          this.inc({ transport, family: `ipv${family}`, direction }, amount);
+        }
+      },
+    });
+  }
+  new Counter({
+    name: "sluice_dropped_packets_total",
+    help: "Packets that went no further, by reason.",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, amount] of Object.entries(counters().dropped)) this.inc({ reason }, amount);
+    },
+  });
+  gauge(registry, "sluice_relay_ports", "Relay ports open now.", () => counters().relays);
+  gauge(registry, "sluice_connections", "Stream connections of clients open now.", () => counters().connections);
+}
+
+function registerAbout(registry: Registry, { version, plane, component }: MetricsSources): void {
+  new Gauge({
+    name: "sluice_build_info",
+    help: "1, with the version and the dataplane in use as labels.",
+    labelNames: ["version", "dataplane"],
+    registers: [registry],
+  }).set({ version, dataplane: plane }, 1);
+  if (!component) return;
+  new Gauge({
+    name: "sluice_component_state",
+    help: "1 for the state that the connection to the XMPP server is in.",
+    labelNames: ["state"],
+    registers: [registry],
+    collect() {
+      for (const state of component.states) this.set({ state }, state === component.state() ? 1 : 0);
+    },
+  });
+}
+
+function gauge(registry: Registry, name: string, help: string, value: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(value());
+    },
+  });
+}
+
+const methodNames: ReadonlySet<string> = new Set(Object.keys(Method));
+
+function factCounter(registry: Registry): (fact: Fact) => void {
+  const registers = [registry];
+  const answers = new Counter({
+    name: "sluice_answers_total",
+    help: "Requests answered, by method, error code (0 for success) and the client's transport.",
+    labelNames: ["method", "code", "transport"],
+    registers,
+  });
+  const opened = new Counter({
+    name: "sluice_allocations_opened_total",
+    help: "Allocations made, by the client's transport and the family of the relayed address.",
+    labelNames: ["transport", "family"],
+    registers,
+  });
+  const closed = new Counter({
+    name: "sluice_allocations_closed_total",
+    help: "Allocations ended, by reason.",
+    labelNames: ["reason"],
+    registers,
+  });
+  const allocations = new Gauge({ name: "sluice_allocations", help: "Allocations alive now.", registers });
+  allocations.set(0);
+
+  return (fact) => {
+    if (fact.fact === "answered") {
+      const method = methodNames.has(fact.method) ? fact.method : "other";
+      const code = fact.code === 0 || fact.code in reasonPhrases ? String(fact.code) : "other";
+      answers.inc({ method, code, transport: fact.transport });
+    } else if (fact.fact === "allocation-opened") {
+      opened.inc({ transport: fact.transport, family: `ipv${familyOf(fact.relayed.address)}` });
+      allocations.inc();
+    } else if (fact.fact === "allocation-closed") {
+      closed.inc({ reason: fact.why });
+      allocations.dec();
+    }
+  };
+}
