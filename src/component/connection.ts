@@ -1,0 +1,292 @@
+// One stream to an XMPP server as a component (XEP-0114), kept up for as long as it is wanted. It wraps @xmpp/component;
+// what the library does badly ends here: it reads UTF-8 chunk by chunk, matches replies by a guessable id alone,
+// reconnects every second for ever, and throws at those who send while it is offline.
+
+import { strict as assert } from "node:assert";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { Socket } from "node:net";
+import { component, type Entity } from "@xmpp/component";
+import xml, { type Element } from "@xmpp/xml";
+import { Unavailable } from "../contract.ts";
+import { errorReply, refuse } from "../xmpp/stanza-errors.ts";
+import { ping } from "../xmpp/xep0199-ping.ts";
+import { Questions } from "./questions.ts";
+import { type StanzaLimits, StreamParser } from "./stream-parser.ts";
+
+/** `refused`: the server answered and will not have us until somebody changes something; `reason` says what. */
+export interface Health {
+  readonly state: "connecting" | "online" | "offline" | "refused";
+  readonly reason: string;
+}
+
+export type ConnectionFact =
+  | { readonly fact: "component-state"; readonly state: Health["state"]; readonly reason: string }
+  | { readonly fact: "stanza-dropped"; readonly why: "oversize" | "unexpected-reply" };
+
+export interface ConnectionOptions {
+  /** `xmpp://host:port` of the server's component listener. */
+  readonly service: string;
+  /** Our own address. */
+  readonly domain: string;
+  readonly secret: string;
+  /** The server's address: who is pinged to see that the stream lives. */
+  readonly server: string;
+  /** Judges a stanza that is no reply to us; what it returns is sent. */
+  readonly receive: (stanza: Element) => Element | undefined;
+  readonly report: (fact: ConnectionFact) => void;
+  /** From 0 up to, but without, 1: spreads the reconnects of many components. */
+  readonly random?: () => number;
+  readonly timing?: Partial<Timing>;
+  readonly limits?: Partial<Limits>;
+}
+
+/** All in seconds. */
+interface Timing {
+  /** From the first packet to the end of the handshake. */
+  readonly handshake: number;
+  readonly firstRetry: number;
+  /** Retries wait twice as long each time, up to this long. Also the pace of retries while refused. */
+  readonly lastRetry: number;
+  /** Silence after which the server is pinged. */
+  readonly idle: number;
+  readonly ping: number;
+  /** For the server to close its stream when we close ours. */
+  readonly farewell: number;
+}
+
+interface Limits extends StanzaLimits {
+  /** Stanzas that wait for the stream to come up. */
+  readonly queued: number;
+  /** Bytes that the server may leave unread before the stream counts as dead. */
+  readonly unsent: number;
+}
+
+const defaultTiming: Timing = { handshake: 15, firstRetry: 1, lastRetry: 60, idle: 60, ping: 20, farewell: 2 };
+const defaultLimits: Limits = { characters: 512 * 1024, depth: 64, queued: 64, unsent: 8 * 1024 * 1024 };
+
+/** Stream errors that do not go away by trying again (RFC 6120 section 4.9.3). */
+const refusals = new Set(["not-authorized", "host-unknown", "conflict", "invalid-namespace", "policy-violation"]);
+
+interface Waiting {
+  readonly stanza: Element;
+  readonly sent: () => void;
+  readonly failed: (why: Unavailable) => void;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #timing: Timing;
+  readonly #limits: Limits;
+  readonly #questions = new Questions();
+  #health: Health = { state: "offline", reason: "not started" };
+  /** The attempt or stream that counts; what an earlier one still says is not heard. */
+  #entity: Entity | undefined;
+  #queue: Waiting[] = [];
+  /** Attempts and short-lived streams in a row. */
+  #failures = 0;
+  #isStopped = false;
+  #hasHeard = false;
+  /** The one step that waits for time: the end of a handshake, a look at a silent stream, a retry, a farewell. */
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#timing = { ...defaultTiming, ...options.timing };
+    this.#limits = { ...defaultLimits, ...options.limits };
+  }
+
+  state(): Health {
+    return this.#health;
+  }
+
+  /** Connects, and from then on reconnects, until stopped. What becomes of it is told in facts and by `state`. */
+  start(): void {
+    assert(this.#health.reason === "not started", "a connection is started once");
+    this.#connect();
+  }
+
+  /** While the stream is not up, a stanza waits for it. Rejects with `Unavailable` when it will not be sent. */
+  send(stanza: Element): Promise<void> {
+    if (this.#entity && this.#health.state === "online") return this.#transmit(this.#entity, stanza);
+    const why = this.#whyNotWait();
+    if (why) return Promise.reject(new Unavailable(why));
+    return new Promise((sent, failed) => this.#queue.push({ stanza, sent, failed }));
+  }
+
+  /** Resolves with the reply, be it a result or an error. Rejects with `Unavailable` when none came in time. */
+  request(to: string, type: "get" | "set", payload: Element, timeoutSeconds = 30): Promise<Element> {
+    const id = randomUUID();
+    const reply = this.#questions.ask(id, to, timeoutSeconds);
+    this.send(xml("iq", { type, id, from: this.#options.domain, to }, payload)).catch((why) =>
+      this.#questions.fail(id, why),
+    );
+    return reply.finally(() => {
+      this.#queue = this.#queue.filter(({ stanza }) => stanza.attrs.id !== id);
+    });
+  }
+
+  /** Closes the stream as RFC 6120 section 4.4 asks, and resolves when the connection is gone. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#refuseQueue("the component was stopped");
+    const entity = this.#entity;
+    if (!entity) this.#rest("stopped");
+    if (!entity?.socket) return;
+
+    const gone = once(entity.socket, "close");
+    const leave = () => this.#lose(entity, new Error("stopped"));
+    if (this.#health.state === "online") {
+      this.#after(this.#timing.farewell, leave);
+      entity.write("</stream:stream>").catch(leave);
+    } else leave();
+    await gone;
+  }
+
+  #connect(): void {
+    const { service, domain, secret } = this.#options;
+    const { hostname, port } = new URL(service);
+    // The library hashes the secret as Latin-1; servers hash its UTF-8 bytes.
+    const password = Buffer.from(secret, "utf8").toString("latin1");
+    const entity = component({ service, domain, password });
+    entity.timeout = this.#timing.handshake * 1000;
+    entity.reconnect.stop();
+    // Its own answers to IQs.
+    entity.removeAllListeners("element");
+    entity.Socket = openSocket;
+    entity.Parser = StreamParser.bind(null, this.#limits, (stanza) => this.#refuseOversize(entity, stanza));
+    entity.socketParameters = () => ({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port || 5347) });
+    entity.on("error", (error) => this.#lose(entity, error));
+    entity.on("close", () => this.#lose(entity, new Error("the server closed the stream")));
+    entity.on("disconnect", () => this.#lose(entity, new Error("the connection ended")));
+    entity.on("online", () => this.#greet(entity));
+    entity.on("stanza", (stanza: Element) => this.#receive(entity, stanza));
+
+    this.#entity = entity;
+    if (this.#health.state !== "refused") this.#become("connecting", "");
+    this.#after(this.#timing.handshake, () => this.#lose(entity, new Error("the server did not answer in time")));
+    // Not its `start`, which leaves a rejected promise to nobody when the stream fails while it opens.
+    entity
+      .connect(service)
+      .then(() => entity.open({ domain }))
+      .catch((error) => this.#lose(entity, error));
+  }
+
+  #greet(entity: Entity): void {
+    if (entity !== this.#entity) return;
+    this.#become("online", "");
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const { stanza, sent, failed } of queue) this.#transmit(entity, stanza).then(sent, failed);
+    this.#watch(entity);
+  }
+
+  /** The end of a stream or of an attempt, however it came. */
+  #lose(entity: Entity, cause: unknown): void {
+    if (entity !== this.#entity) return;
+    this.#entity = undefined;
+    // It would follow <see-other-host/> by itself.
+    entity.connect = () => Promise.reject(new Error("given up"));
+    entity.socket?.destroy();
+
+    const { condition, reason } = describe(cause);
+    const lost = new Unavailable(`the XMPP server is gone: ${reason}`, { cause });
+    if (this.#health.state === "online") this.#questions.failAll(lost);
+    if (this.#isStopped) this.#rest("stopped");
+    else this.#retry(reason, refusals.has(condition));
+  }
+
+  #retry(reason: string, isRefused: boolean): void {
+    const { firstRetry, lastRetry } = this.#timing;
+    const pause = isRefused ? lastRetry : Math.min(lastRetry, firstRetry * 2 ** this.#failures);
+    this.#failures += 1;
+    const random = this.#options.random ?? Math.random;
+    this.#after(pause * (0.5 + random() / 2), () => this.#connect());
+    this.#become(isRefused ? "refused" : "offline", reason);
+    if (isRefused) this.#refuseQueue(`the XMPP server refuses us: ${reason}`);
+  }
+
+  #receive(entity: Entity, stanza: Element): void {
+    if (entity !== this.#entity) return;
+    this.#hasHeard = true;
+    const { type } = stanza.attrs;
+    if (stanza.is("iq") && (type === "result" || type === "error")) {
+      if (!this.#questions.answer(stanza)) this.#options.report({ fact: "stanza-dropped", why: "unexpected-reply" });
+      return;
+    }
+    this.#reply(entity, this.#options.receive(stanza));
+  }
+
+  #refuseOversize(entity: Entity, stanza: Element): void {
+    this.#hasHeard = true;
+    this.#options.report({ fact: "stanza-dropped", why: "oversize" });
+    const { type } = stanza.attrs;
+    if (!stanza.is("iq") || type === "result" || type === "error") return;
+    this.#reply(entity, errorReply(stanza, refuse("policy-violation", "the stanza is too large or too deep")));
+  }
+
+  #reply(entity: Entity, reply: Element | undefined): void {
+    // If it cannot be sent, the stream is gone, and the server has answered in our place.
+    if (reply) this.#transmit(entity, reply).catch(() => undefined);
+  }
+
+  async #transmit(entity: Entity, stanza: Element): Promise<void> {
+    if ((entity.socket?.writableLength ?? 0) > this.#limits.unsent) {
+      this.#lose(entity, new Error("the server does not read"));
+    }
+    try {
+      await entity.send(stanza);
+    } catch (cause) {
+      throw new Unavailable("the XMPP server is gone", { cause });
+    }
+  }
+
+  /** A dead TCP connection says nothing: after a silence the server has to answer a ping (XEP-0199). */
+  #watch(entity: Entity): void {
+    this.#hasHeard = false;
+    this.#after(this.#timing.idle, async () => {
+      this.#failures = 0;
+      if (!this.#hasHeard) await this.request(this.#options.server, "get", ping(), this.#timing.ping).catch(() => {});
+      if (entity !== this.#entity) return;
+      if (this.#hasHeard) this.#watch(entity);
+      else this.#lose(entity, new Error("the server does not answer a ping"));
+    });
+  }
+
+  #whyNotWait(): string | undefined {
+    if (this.#isStopped) return "the component was stopped";
+    if (this.#health.state === "refused") return `the XMPP server refuses us: ${this.#health.reason}`;
+    if (this.#queue.length >= this.#limits.queued) return "the XMPP server is gone, and too much waits for it already";
+    return undefined;
+  }
+
+  #refuseQueue(why: string): void {
+    for (const { failed } of this.#queue.splice(0)) failed(new Unavailable(why));
+  }
+
+  #rest(reason: string): void {
+    clearTimeout(this.#timer);
+    this.#become("offline", reason);
+  }
+
+  #become(state: Health["state"], reason: string): void {
+    this.#health = { state, reason };
+    this.#options.report({ fact: "component-state", state, reason });
+  }
+
+  #after(seconds: number, step: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(step, seconds * 1000);
+  }
+}
+
+/** Called with `new` by the library. */
+function openSocket(): Socket {
+  return new Socket().setEncoding("utf8").setNoDelay(true).setKeepAlive(true, 60_000);
+}
+
+/** `condition` is that of a stream error, or empty. */
+function describe(cause: unknown): { condition: string; reason: string } {
+  const { condition = "", message = "", code = "", name = "" } = cause as Record<string, string>;
+  return { condition, reason: message || code || name };
+}

@@ -1,0 +1,41 @@
+// Answers to IQs: results, and the stanza errors of RFC 6120 section 8.3. A refusal is a value, not an exception.
+
+import xml, { type Element } from "@xmpp/xml";
+
+const stanzasNamespace = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
+/** Condition → the error type that RFC 6120 section 8.3.3 gives it. */
+const errorTypes = {
+  "bad-request": "modify",
+  forbidden: "auth",
+  "internal-server-error": "cancel",
+  "item-not-found": "cancel",
+  "policy-violation": "modify",
+  "service-unavailable": "cancel",
+} as const;
+
+export type Condition = keyof typeof errorTypes;
+
+export interface Refusal {
+  readonly refused: Condition;
+  /** For whoever reads the client's log. */
+  readonly text: string;
+}
+
+export function refuse(condition: Condition, text = ""): Refusal {
+  return { refused: condition, text };
+}
+
+export function resultReply(iq: Element, payload?: Element): Element {
+  return reply(iq, "result", payload ? [payload] : []);
+}
+
+export function errorReply(iq: Element, { refused, text }: Refusal): Element {
+  const condition = xml(refused, { xmlns: stanzasNamespace });
+  const explanation = text === "" ? [] : [xml("text", { xmlns: stanzasNamespace, "xml:lang": "en" }, text)];
+  return reply(iq, "error", [xml("error", { type: errorTypes[refused] }, condition, ...explanation)]);
+}
+
+function reply(iq: Element, type: "result" | "error", children: readonly Element[]): Element {
+  return xml("iq", { type, from: iq.attrs.to, to: iq.attrs.from, id: iq.attrs.id }, ...children);
+}

@@ -1,0 +1,73 @@
+// XEP-0355: the server hands us its users' IQs of a namespace, wrapped, and we answer in its name. Prosody speaks
+// version 2, ejabberd version 1; each is answered as it asked.
+
+import xml, { type Element } from "@xmpp/xml";
+import { answerIq, type IqRequest, type IqRow } from "./iq-table.ts";
+import { bareJid, isUserOf, parseJid } from "./jid.ts";
+import { errorReply, type Refusal, refuse } from "./stanza-errors.ts";
+
+export const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
+const forwardNamespace = "urn:xmpp:forward:0";
+const clientNamespace = "jabber:client";
+
+export interface Delegation {
+  /** The servers that may speak for their users, in lower case. */
+  readonly domains: readonly string[];
+  /** What is answered in their name. */
+  readonly table: readonly IqRow[];
+}
+
+export function delegationRows(delegation: Delegation): IqRow[] {
+  return delegationNamespaces.map((namespace) => ({
+    type: "set",
+    namespace,
+    element: "delegation",
+    answer: (request) => answerDelegated(delegation, namespace, request),
+  }));
+}
+
+/** The disco nodes where a server asks which features to report in its own name, and in its users' (section 7.2). */
+export function delegationNodes(delegated: readonly string[]): Map<string, readonly string[]> {
+  return new Map(
+    delegationNamespaces.flatMap((namespace) =>
+      delegated.flatMap((name): [string, readonly string[]][] => [
+        [`${namespace}::${name}`, [name]],
+        [`${namespace}:bare:${name}`, []],
+      ]),
+    ),
+  );
+}
+
+/** The namespaces that a server says it delegates to us (section 4.2), with its domain; `undefined` for other messages. */
+export function readDelegated(message: Element): { domain: string; namespaces: string[] } | undefined {
+  const from = parseJid(message.attrs.from);
+  const delegation = delegationNamespaces.map((name) => message.getChild("delegation", name)).find((child) => child);
+  if (!from || !delegation) return undefined;
+  const delegated = delegation.getChildren("delegated", delegation.getNS());
+  return { domain: bareJid(from), namespaces: delegated.map((child) => String(child.attrs.namespace)) };
+}
+
+function answerDelegated(delegation: Delegation, namespace: string, request: IqRequest): Element | Refusal {
+  const { domain, local, resource } = request.from;
+  const isServer = local === "" && resource === "" && delegation.domains.includes(domain);
+  if (!isServer) return refuse("forbidden", "delegation is taken from the servers that are configured");
+
+  const forwarded = request.payload.getChild("forwarded", forwardNamespace);
+  const inner = forwarded?.getChild("iq", clientNamespace);
+  const asker = parseJid(inner?.attrs.from);
+  if (!inner || !asker) return refuse("bad-request", "a delegation forwards one IQ");
+
+  const reply = judge();
+  if (!reply) return refuse("bad-request", "only requests are delegated");
+  reply.attrs.xmlns = clientNamespace;
+  return xml("delegation", { xmlns: namespace }, xml("forwarded", { xmlns: forwardNamespace }, reply));
+
+  function judge(): Element | undefined {
+    if (!inner || !asker) return undefined;
+    // A server forwards what strangers ask of it, too.
+    if (!isUserOf(asker, [domain])) return errorReply(inner, refuse("forbidden"));
+    const addressee = inner.attrs.to ?? domain;
+    const isForServer = addressee === domain || addressee === bareJid(asker);
+    return answerIq(isForServer ? delegation.table : [], inner, request);
+  }
+}
