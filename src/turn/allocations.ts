@@ -1,0 +1,117 @@
+// Every allocation: found by its five-tuple, counted against the quotas, and ended in time.
+
+import { Calendar } from "../calendar.ts";
+import type { Action, Fact, Millis, SocketId } from "../contract.ts";
+import { parseAddress } from "../stun/address.ts";
+import type { Allocation } from "./allocation.ts";
+import type { Limits } from "./limits.ts";
+import { type FiveTuple, type Refusal, refuse } from "./request.ts";
+
+/** How many answers to deleting Refreshes are kept for retransmissions of them. */
+const farewellsKept = 4096;
+
+type ClosedFact = Extract<Fact, { fact: "allocation-closed" }>;
+
+interface Farewell {
+  readonly transaction: string;
+  readonly answer: Uint8Array;
+}
+
+export class Allocations {
+  readonly #limits: Limits;
+  readonly #byTuple = new Map<string, Allocation>();
+  readonly #perUser = new Map<string, number>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #ends = new Calendar<Allocation>();
+  /** Oldest first. */
+  readonly #farewells = new Map<string, Farewell>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  /** May be past its end, until `due` has given it out. */
+  find(tuple: FiveTuple): Allocation | undefined {
+    return this.#byTuple.get(keyOf(tuple));
+  }
+
+  /** The one that a stream connection had. */
+  findByConnection(via: SocketId): Allocation | undefined {
+    return this.#byTuple.get(connectionKey(via));
+  }
+
+  /** Why there cannot be one more for this user at this address, if there cannot. */
+  refusalOfOneMore(user: string, tuple: FiveTuple): Refusal | undefined {
+    const { allocations, allocationsPerUser, allocationsPerAddress } = this.#limits;
+    if ((this.#perUser.get(user) ?? 0) >= allocationsPerUser) return refuse(486);
+    if ((this.#perAddress.get(hostOf(tuple)) ?? 0) >= allocationsPerAddress) return refuse(486);
+    return this.#byTuple.size >= allocations ? refuse(508) : undefined;
+  }
+
+  add(allocation: Allocation): void {
+    const key = keyOf(allocation.tuple);
+    this.#byTuple.set(key, allocation);
+    this.#farewells.delete(key);
+    count(this.#perUser, allocation.user, 1);
+    count(this.#perAddress, hostOf(allocation.tuple), 1);
+    this.file(allocation);
+  }
+
+  /** To be called whenever `until` has changed. */
+  file(allocation: Allocation): void {
+    this.#ends.file(allocation, allocation.until);
+  }
+
+  /** Takes it out and says what to do about it. One whose relay port is still being opened is closed after that. */
+  end(allocation: Allocation, why: ClosedFact["why"]): Action[] {
+    const key = keyOf(allocation.tuple);
+    if (this.#byTuple.get(key) !== allocation) return [];
+    this.#byTuple.delete(key);
+    this.#ends.strike(allocation);
+    count(this.#perUser, allocation.user, -1);
+    count(this.#perAddress, hostOf(allocation.tuple), -1);
+    if (!allocation.relayed) return [];
+    const { relay, user } = allocation;
+    return [
+      { do: "close-relay", relay },
+      { do: "report", fact: { fact: "allocation-closed", relay, user, why } },
+    ];
+  }
+
+  /** Those whose end has come. They are still there. */
+  due(now: Millis): Allocation[] {
+    return this.#ends.due(now);
+  }
+
+  /** Keeps the answer to a Refresh that deleted, for the case that it is lost. */
+  bidFarewell(tuple: FiveTuple, farewell: Farewell): void {
+    const [oldest] = this.#farewells.keys();
+    if (oldest !== undefined && this.#farewells.size >= farewellsKept) this.#farewells.delete(oldest);
+    this.#farewells.set(keyOf(tuple), farewell);
+  }
+
+  farewell(tuple: FiveTuple, transaction: string): Uint8Array | undefined {
+    const farewell = this.#farewells.get(keyOf(tuple));
+    return farewell?.transaction === transaction ? farewell.answer : undefined;
+  }
+}
+
+/** A connection has one client, so its socket says it all. Socket ids name listeners and connections alike. */
+function keyOf({ on, via, from }: FiveTuple): string {
+  return on.transport === "tcp" ? connectionKey(via) : `${via} ${from.address} ${from.port}`;
+}
+
+function connectionKey(via: SocketId): string {
+  return `${via}`;
+}
+
+function hostOf({ from }: FiveTuple): string {
+  if (!from.address.includes(":")) return from.address;
+  return `${parseAddress(from.address)?.subarray(0, 8)}`;
+}
+
+function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const next = (counts.get(key) ?? 0) + change;
+  if (next > 0) counts.set(key, next);
+  else counts.delete(key);
+}

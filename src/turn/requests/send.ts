@@ -1,0 +1,18 @@
+// Send: data for a peer that has a permission (RFC 8656 section 11.2). What is wrong with it is discarded in silence.
+
+import type { Action } from "../../contract.ts";
+import type { Request } from "../request.ts";
+import type { Turn } from "../turn.ts";
+import { isMalformed, unknownAttributes } from "../unknown-attributes.ts";
+
+export function send({ now, message, tuple }: Request, turn: Turn): Action[] {
+  const { xorPeerAddress: [peer] = [], data } = message.attributes;
+  if (peer === undefined || data === undefined || isMalformed(message)) return [];
+  if (unknownAttributes(message).length > 0) return [];
+
+  const allocation = turn.allocations.find(tuple);
+  if (!allocation || allocation.until <= now) return [];
+  if (!allocation.isPermitted(peer.address, now)) return [];
+  if (!turn.peers.mayPermit(peer.address, peer.port)) return [];
+  return [{ do: "send", via: allocation.relay, to: peer, bytes: data }];
+}

@@ -1,0 +1,175 @@
+// The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
+
+import type { Action, Endpoint, Family, Input, Machine, Millis, SocketId } from "../contract.ts";
+import { decode } from "../stun/message.ts";
+import { Method } from "../stun/methods.ts";
+import type { Allocation } from "./allocation.ts";
+import { Allocations } from "./allocations.ts";
+import { identify } from "./authentication.ts";
+import type { Authenticate } from "./credentials.ts";
+import type { Limits } from "./limits.ts";
+import { Nonces } from "./nonce.ts";
+import type { PeerPolicy } from "./peer-policy.ts";
+import { reply } from "./reply.ts";
+import { type AuthenticRequest, type Outcome, type Request, refuse, transactionOf } from "./request.ts";
+import { allocate, allocated } from "./requests/allocate.ts";
+import { binding } from "./requests/binding.ts";
+import { channelBind } from "./requests/channel-bind.ts";
+import { createPermission } from "./requests/create-permission.ts";
+import { refresh } from "./requests/refresh.ts";
+import { send } from "./requests/send.ts";
+import type { Opening, Turn } from "./turn.ts";
+import { isMalformed, unknownAttributes } from "./unknown-attributes.ts";
+
+export interface TurnOptions {
+  /** Up to 16 bytes keep a 401 within 2.5 times the smallest Allocate request. */
+  readonly realm: string;
+  /** Sent in answers to Allocate and Refresh, if at all. */
+  readonly software?: string | undefined;
+  readonly authenticate: Authenticate;
+  readonly peers: PeerPolicy;
+  /** Of which there are relayed addresses. */
+  readonly families: readonly Family[];
+  readonly limits: Limits;
+  /** 16 random bytes or more. Whoever has them can make nonces, but no credentials. */
+  readonly nonceSecret: Uint8Array;
+  readonly nonceLifetimeSeconds?: number;
+  readonly newSocketId: () => SocketId;
+}
+
+type Datagram = Extract<Input, { is: "datagram" }>;
+
+const methodNames: ReadonlyMap<number, string> = new Map([
+  [Method.binding, "Binding"],
+  [Method.allocate, "Allocate"],
+  [Method.refresh, "Refresh"],
+  [Method.createPermission, "CreatePermission"],
+  [Method.channelBind, "ChannelBind"],
+]);
+
+/** Every method that needs an allocation. */
+const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: Allocation, turn: Turn) => Outcome> =
+  new Map([
+    [Method.refresh, refresh],
+    [Method.createPermission, createPermission],
+    [Method.channelBind, channelBind],
+  ]);
+
+export class TurnServer implements Machine {
+  readonly #turn: Turn;
+  readonly #door: { readonly realm: string; readonly nonces: Nonces; readonly authenticate: Authenticate };
+
+  constructor(options: TurnOptions) {
+    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, ...rest } = options;
+    this.#turn = { ...rest, software, allocations: new Allocations(options.limits), openings: new Map() };
+    this.#door = { realm, nonces: new Nonces(nonceSecret, realm, nonceLifetimeSeconds), authenticate };
+  }
+
+  handle(now: Millis, input: Input): Action[] {
+    switch (input.is) {
+      case "datagram":
+        return this.#receive(now, input);
+      case "relay-opened":
+        return this.#relayOpened(now, input.relay, input.at);
+      case "relay-failed":
+        return this.#relayFailed(input.relay, input.why);
+      case "hung-up": {
+        const allocation = this.#turn.allocations.findByConnection(input.via);
+        return allocation ? this.#turn.allocations.end(allocation, "hung-up") : [];
+      }
+      case "ticked": {
+        const { allocations } = this.#turn;
+        return allocations.due(now).flatMap((allocation) => allocations.end(allocation, "expired"));
+      }
+    }
+  }
+
+  #receive(now: Millis, { on, via, from, bytes }: Datagram): Action[] {
+    const message = decode(bytes);
+    if (!message) return [];
+    const request = { now, tuple: { on, via, from }, message, bytes };
+    if (message.class === "request") return this.#answer(request);
+    return message.class === "indication" && message.method === Method.send ? send(request, this.#turn) : [];
+  }
+
+  #answer(request: Request): Action[] {
+    const { method, types } = request.message;
+    if (!methodNames.has(method)) return [];
+    if (method === Method.binding) return this.#conclude(request, binding(request));
+
+    // Nothing can come of a bare header, and a challenge would be three times its size.
+    if (types.length === 0) return this.#conclude(request, refuse(400));
+    const identity = identify(request, this.#door);
+    if ("refused" in identity) return this.#conclude(request, identity);
+
+    const expired = this.#endIfExpired(request);
+    const authentic = { ...request, identity };
+    return [...expired, ...this.#conclude(request, this.#decide(authentic), identity.key)];
+  }
+
+  /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
+  #decide(request: AuthenticRequest): Outcome {
+    const { message, tuple, identity } = request;
+    const unknown = unknownAttributes(message);
+    if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
+    if (isMalformed(message)) return refuse(400);
+    const onAllocationMethod = onAllocation.get(message.method);
+    if (!onAllocationMethod) return allocate(request, this.#turn);
+
+    const replayed = this.#turn.allocations.farewell(tuple, transactionOf(message));
+    if (replayed) return { replayed };
+    const allocation = this.#turn.allocations.find(tuple);
+    if (!allocation?.relayed) return refuse(437);
+    if (allocation.username !== identity.username) return refuse(441);
+    return onAllocationMethod(request, allocation, this.#turn);
+  }
+
+  #endIfExpired({ now, tuple }: Request): Action[] {
+    const allocation = this.#turn.allocations.find(tuple);
+    return allocation && allocation.until <= now ? this.#turn.allocations.end(allocation, "expired") : [];
+  }
+
+  #relayOpened(now: Millis, relay: SocketId, at: Endpoint): Action[] {
+    const opening = this.#takeOpening(relay);
+    if (!opening) return [];
+    const { allocation, request } = opening;
+    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return [{ do: "close-relay", relay }];
+    return this.#conclude(request, allocated(now, opening, at, this.#turn), request.identity.key);
+  }
+
+  #relayFailed(relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
+    const opening = this.#takeOpening(relay);
+    if (!opening) return [];
+    const { allocation, request } = opening;
+    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return [];
+    this.#turn.allocations.end(allocation, "deleted");
+    return this.#conclude(request, refuse(why === "exhausted" ? 508 : 440), request.identity.key);
+  }
+
+  #takeOpening(relay: SocketId): Opening | undefined {
+    const opening = this.#turn.openings.get(relay);
+    this.#turn.openings.delete(relay);
+    return opening;
+  }
+
+  #conclude(request: Request, outcome: Outcome, key?: Uint8Array): Action[] {
+    if ("postponed" in outcome) return [...outcome.postponed];
+    const { tuple, message } = request;
+    const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, key);
+    if ("granted" in outcome) outcome.keep?.(bytes);
+    return [
+      ...("granted" in outcome ? outcome.actions : []),
+      { do: "send", via: tuple.via, to: tuple.from, bytes },
+      {
+        do: "report",
+        fact: {
+          fact: "answered",
+          method: methodNames.get(message.method) ?? "",
+          code: "refused" in outcome ? outcome.refused : 0,
+          transport: tuple.on.transport,
+          client: tuple.from,
+        },
+      },
+    ];
+  }
+}

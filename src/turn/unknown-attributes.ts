@@ -1,0 +1,44 @@
+// Attributes that a request must not carry unless its receiver comprehends them (RFC 8489 sections 6.3.1 and 14).
+
+import { attributeTable } from "../stun/attributes.ts";
+import type { Message } from "../stun/message.ts";
+
+/**
+ * The comprehension-required ones that this server knows, expected or not. EVEN-PORT, RESERVATION-TOKEN,
+ * DONT-FRAGMENT, USERHASH and PASSWORD-ALGORITHM are not among them: it does not do what they ask.
+ */
+const comprehended: ReadonlySet<number> = new Set(
+  (
+    [
+      "mappedAddress",
+      "username",
+      "messageIntegrity",
+      "errorCode",
+      "unknownAttributes",
+      "channelNumber",
+      "lifetime",
+      "xorPeerAddress",
+      "data",
+      "realm",
+      "nonce",
+      "xorRelayedAddress",
+      "requestedAddressFamily",
+      "requestedTransport",
+      "messageIntegritySha256",
+      "xorMappedAddress",
+    ] as const
+  ).map((key) => attributeTable[key].type),
+);
+
+const firstOptional = 0x8000;
+
+/** Types to be named in UNKNOWN-ATTRIBUTES, each once. */
+export function unknownAttributes(message: Message): number[] {
+  const unknown = message.types.filter((type) => type < firstOptional && !comprehended.has(type));
+  return unknown.length > 1 ? [...new Set(unknown)] : unknown;
+}
+
+/** Whether an attribute that has to be comprehended has a value that cannot be. */
+export function isMalformed(message: Message): boolean {
+  return message.malformed.some((type) => type < firstOptional);
+}
