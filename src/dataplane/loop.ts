@@ -1,0 +1,52 @@
+// One loop: an input comes, the machine decides, the plane performs. Once a second the machine hears that time passed.
+
+import type { Action, Input, Machine, Millis } from "../contract.ts";
+
+export interface LoopOptions {
+  readonly machine: Machine;
+  readonly now: () => Millis;
+  readonly perform: (action: Action) => void;
+}
+
+const tickMillis = 1000;
+
+export class Loop {
+  readonly #options: LoopOptions;
+  readonly #inputs: Input[] = [];
+  readonly #ticks: NodeJS.Timeout;
+  #isHandling = false;
+  #isStopped = false;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+    this.#ticks = setInterval(() => this.hand({ is: "ticked" }), tickMillis).unref();
+  }
+
+  /** What is handed in while an input is being handled waits until all its actions are performed. */
+  hand(input: Input): void {
+    if (this.#isStopped) return;
+    this.#inputs.push(input);
+    if (this.#isHandling) return;
+    this.#isHandling = true;
+    try {
+      for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) this.#handle(next);
+    } finally {
+      this.#isHandling = false;
+    }
+  }
+
+  /** Nothing is handled or performed any more, not even what is under way. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#inputs.length = 0;
+    clearInterval(this.#ticks);
+  }
+
+  #handle(input: Input): void {
+    const { machine, now, perform } = this.#options;
+    for (const action of machine.handle(now(), input)) {
+      if (this.#isStopped) return;
+      perform(action);
+    }
+  }
+}

@@ -1,0 +1,297 @@
+// The plane that runs everywhere: node:dgram and node:net, the rule of routes.ts applied as it reads.
+
+import { setImmediate } from "node:timers/promises";
+import {
+  type Action,
+  type Dataplane,
+  type Endpoint,
+  type Family,
+  familyOf,
+  type Leg,
+  type Listener,
+  type PlaneCounters,
+  type PlaneOptions,
+  type SocketId,
+  type Transport,
+  Unavailable,
+  type Usage,
+} from "../contract.ts";
+import { frame } from "./framing.ts";
+import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
+import { Relay } from "./relay.ts";
+import { type RelayPort, RelayPorts } from "./relay-ports.ts";
+import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
+import { type StreamLimits, Streams, streamLimits } from "./stream.ts";
+import { Tally } from "./tally.ts";
+import { bindUdp, type UdpSocket } from "./udp-socket.ts";
+
+export interface PortableLimits {
+  readonly streams: StreamLimits;
+  readonly handUp: HandUpLimits;
+}
+
+export const portableLimits: PortableLimits = { streams: streamLimits, handUp: handUpLimits };
+
+/** Asked of the kernel, which may grant less. A listener carries all clients, a relay port one. */
+const bufferBytes = { listener: 4 * 1024 * 1024, relay: 1024 * 1024 };
+
+/** A packet may pass through this many relay ports of ours; more is a circle of routes. */
+const mostHops = 4;
+
+/** After so many ports in vain, packets and timers get their turn. */
+const bindsInOneTurn = 8;
+
+const sweepMillis = 1000;
+
+export function portablePlane(options: PlaneOptions, limits: PortableLimits = portableLimits): Dataplane {
+  return new PortablePlane(options, limits);
+}
+
+class PortablePlane implements Dataplane {
+  readonly name = "portable";
+  readonly #options: PlaneOptions;
+  readonly #tally = new Tally();
+  readonly #lost = () => this.#tally.drop("congested");
+  readonly #budget: HandUpBudget;
+  readonly #routes = new RouteTable((to) => !this.#relays.has(to.socket) || this.#options.mayReach(to.peer));
+  readonly #udpListeners = new Map<SocketId, UdpSocket>();
+  readonly #streams: Streams;
+  readonly #ports: ReadonlyMap<Family, RelayPorts>;
+  readonly #relays = new Map<SocketId, Relay>();
+  /** Asked for, and neither open nor failed yet. */
+  readonly #opening = new Set<SocketId>();
+  /** What opens or closes just now. */
+  readonly #unsettled = new Set<Promise<void>>();
+  /** Where our own relay ports are reached, by address and port: as bound, and as peers see them. */
+  readonly #own = new Map<string, Map<number, Relay>>();
+  readonly #sweeps: NodeJS.Timeout;
+  #isClosed = false;
+
+  constructor(options: PlaneOptions, limits: PortableLimits) {
+    this.#options = options;
+    this.#budget = new HandUpBudget(limits.handUp);
+    this.#streams = new Streams({
+      limits: limits.streams,
+      now: options.now,
+      newSocketId: options.newSocketId,
+      isInUse: (connection) => this.#routes.has(connection),
+      receive: ({ listener, id, client }, bytes) => this.#fromClient(listener, id, client, bytes),
+      hungUp: (connection) => this.#hungUp(connection),
+      lost: this.#lost,
+    });
+    this.#ports = portsByFamily(options);
+    this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
+  }
+
+  async listen(transport: Transport, at: Endpoint): Promise<Listener> {
+    const id = this.#options.newSocketId();
+    try {
+      return transport === "tcp" ? await this.#streams.listen(id, at) : await this.#listenUdp(id, at);
+    } catch (cause) {
+      throw new Unavailable(`cannot listen on ${transport} ${at.address} port ${at.port}`, { cause });
+    }
+  }
+
+  perform(action: Action): void {
+    switch (action.do) {
+      case "open-relay":
+        this.#settle(this.#openRelay(action.relay, action.family, action.via));
+        break;
+      case "close-relay":
+        this.#closeRelay(action.relay);
+        break;
+      case "route":
+        this.#routes.route(action.legs);
+        break;
+      case "unroute":
+        this.#routes.unroute(action.legs);
+        break;
+      case "send":
+        this.#send(action.via, action.to, action.bytes);
+        break;
+      case "report":
+        this.#options.report(action.fact);
+    }
+  }
+
+  counters(): PlaneCounters {
+    return { ...this.#tally.counters(), relays: this.#relays.size, connections: this.#streams.size };
+  }
+
+  usage(relay: SocketId): Usage | undefined {
+    return this.#relays.get(relay)?.usage;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#sweeps);
+    this.#opening.clear();
+    for (const relay of this.#relays.keys()) this.#closeRelay(relay);
+    for (const socket of this.#udpListeners.values()) this.#settle(socket.close());
+    this.#udpListeners.clear();
+    await Promise.all([...this.#unsettled, this.#streams.close()]);
+  }
+
+  async #listenUdp(id: SocketId, at: Endpoint): Promise<Listener> {
+    const socket = await bindUdp({
+      at,
+      bufferBytes: bufferBytes.listener,
+      receive: (bytes, from) => this.#fromClient(listener, id, from, bytes),
+      lost: this.#lost,
+    });
+    const listener: Listener = { socket: id, transport: "udp", at: socket.at };
+    this.#udpListeners.set(id, socket);
+    return listener;
+  }
+
+  #fromClient(on: Listener, via: SocketId, from: Endpoint, bytes: Uint8Array): void {
+    const now = this.#options.now();
+    const verdict = judgeAtListener(this.#routes, via, from, bytes, now);
+    if (verdict !== "hand-up") this.#follow(verdict, from, 0);
+    else if (this.#budget.admits(from.address, now)) this.#options.hand({ is: "datagram", on, via, from, bytes });
+    else this.#tally.drop("flooded");
+  }
+
+  #fromPeer(relay: SocketId, from: Endpoint, bytes: Uint8Array, hops: number): void {
+    this.#follow(judgeAtRelay(this.#routes, relay, from, bytes, this.#options.now()), from, hops);
+  }
+
+  #follow(verdict: Verdict, from: Endpoint, hops: number): void {
+    if (typeof verdict === "string") {
+      this.#tally.drop(verdict);
+      return;
+    }
+    const { way, payload } = verdict;
+    const relay = this.#relays.get(way.to.socket);
+    const hasLeft = relay
+      ? this.#toPeer(relay, way.to.peer, payload, way.mayLeave, hops)
+      : this.#toClient(way.to, payload, from);
+    if (hasLeft) this.#relays.get(way.route[1].socket)?.count(way.direction, payload.length);
+  }
+
+  #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
+    const relay = this.#relays.get(via);
+    if (!relay) {
+      this.#udpListeners.get(via)?.send(bytes, to);
+      this.#streams.connection(via)?.sendAnswer(bytes);
+    } else if (this.#toPeer(relay, to, bytes, this.#options.mayReach(to), 0)) relay.count("to-peer", bytes.length);
+  }
+
+  /** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
+  #toPeer(relay: Relay, to: Endpoint, payload: Uint8Array, mayLeave: boolean, hops: number): boolean {
+    const own = this.#own.get(to.address)?.get(to.port);
+    if (own ? hops === mostHops : !mayLeave || to.port === 0) {
+      this.#tally.drop("forbidden-peer");
+      return false;
+    }
+    if (own) this.#fromPeer(own.id, relay.at, payload, hops + 1);
+    else relay.socket.send(payload, to);
+    return true;
+  }
+
+  #toClient(to: Leg, payload: Uint8Array, peer: Endpoint): boolean {
+    const bytes = frame(payload, to.framing, peer);
+    const udp = this.#udpListeners.get(to.socket);
+    const connection = udp ? undefined : this.#streams.connection(to.socket);
+    if (bytes === undefined || (udp ?? connection) === undefined) {
+      this.#lost();
+      return false;
+    }
+    udp?.send(bytes, to.peer);
+    connection?.sendMedia(bytes);
+    return true;
+  }
+
+  #hungUp(connection: SocketId): void {
+    this.#routes.forget(connection);
+    if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
+  }
+
+  async #openRelay(id: SocketId, family: Family, via: SocketId): Promise<void> {
+    const ports = this.#ports.get(family);
+    if (this.#isClosed) return;
+    if (!ports) {
+      this.#options.hand({ is: "relay-failed", relay: id, why: "no-such-family" });
+      return;
+    }
+    const transport = this.#streams.connection(via) ? "tcp" : "udp";
+    this.#opening.add(id);
+    const bound = await this.#bindRelay(id, ports);
+    if (!this.#opening.delete(id)) {
+      await bound?.socket.close();
+      if (bound) ports.release(bound.drawn);
+    } else if (bound) this.#opened(new Relay({ id, transport, tally: this.#tally, ...bound }));
+    else this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
+  }
+
+  /** Undefined when no port is to be had, or the relay is no longer wanted. */
+  async #bindRelay(id: SocketId, ports: RelayPorts): Promise<Bound | undefined> {
+    for (let tries = 1; this.#opening.has(id); tries += 1) {
+      const drawn = ports.draw(this.#options.now());
+      if (!drawn) return undefined;
+      try {
+        const at = { address: drawn.address.bind, port: drawn.port };
+        const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(id, from, bytes, 0);
+        return { drawn, socket: await bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost }) };
+      } catch (error) {
+        if (!isTaken(error)) {
+          ports.release(drawn);
+          return undefined;
+        }
+        ports.setAside(drawn, this.#options.now());
+      }
+      if (tries % bindsInOneTurn === 0) await setImmediate();
+    }
+    return undefined;
+  }
+
+  #opened(relay: Relay): void {
+    this.#relays.set(relay.id, relay);
+    for (const { address, port } of [relay.socket.at, relay.at]) {
+      this.#own.set(address, (this.#own.get(address) ?? new Map<number, Relay>()).set(port, relay));
+    }
+    this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
+  }
+
+  #closeRelay(id: SocketId): void {
+    this.#opening.delete(id);
+    const relay = this.#relays.get(id);
+    if (!relay) return;
+    this.#relays.delete(id);
+    this.#routes.forget(id);
+    for (const { address, port } of [relay.socket.at, relay.at]) this.#own.get(address)?.delete(port);
+    const ports = this.#ports.get(familyOf(relay.drawn.address.bind));
+    this.#settle(relay.socket.close().then(() => ports?.release(relay.drawn)));
+    this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
+  }
+
+  #settle(work: Promise<void>): void {
+    this.#unsettled.add(work);
+    void work.finally(() => this.#unsettled.delete(work));
+  }
+
+  #sweep(): void {
+    const now = this.#options.now();
+    this.#routes.expire(now);
+    this.#streams.sweep(now);
+  }
+}
+
+interface Bound {
+  readonly drawn: RelayPort;
+  readonly socket: UdpSocket;
+}
+
+function portsByFamily({ relayAddresses, relayPorts, randomBelow }: PlaneOptions): ReadonlyMap<Family, RelayPorts> {
+  const byFamily = ([4, 6] as const).map((family) => {
+    const addresses = relayAddresses.filter(({ bind }) => familyOf(bind) === family);
+    return [family, new RelayPorts(addresses, relayPorts, randomBelow)] as const;
+  });
+  return new Map(byFamily.filter(([, ports]) => ports.size > 0));
+}
+
+/** Whether it is this one port that cannot be had; any other error would meet us on the next port again. */
+function isTaken(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "EADDRINUSE" || code === "EACCES";
+}

@@ -1,0 +1,50 @@
+// One open relay port: its socket, the address peers know it by, and what it has carried.
+
+import type { Endpoint, SocketId, Transport, Usage } from "../contract.ts";
+import { familyOf } from "../contract.ts";
+import { canonicalAddress } from "./endpoint.ts";
+import type { RelayPort } from "./relay-ports.ts";
+import { Meter, type Tally } from "./tally.ts";
+import type { UdpSocket } from "./udp-socket.ts";
+
+export interface RelayOptions {
+  readonly id: SocketId;
+  readonly drawn: RelayPort;
+  readonly socket: UdpSocket;
+  /** The transport of the client it is for. */
+  readonly transport: Transport;
+  readonly tally: Tally;
+}
+
+export class Relay {
+  readonly id: SocketId;
+  readonly drawn: RelayPort;
+  readonly socket: UdpSocket;
+  /** As peers see it: behind a NAT, the external address. */
+  readonly at: Endpoint;
+  readonly #used = { "to-peer": new Meter(), "to-client": new Meter() };
+  readonly #totals: { readonly "to-peer": Meter; readonly "to-client": Meter };
+
+  constructor({ id, drawn, socket, transport, tally }: RelayOptions) {
+    this.id = id;
+    this.drawn = drawn;
+    this.socket = socket;
+    const { bind, external = bind } = drawn.address;
+    this.at = { address: canonicalAddress(external), port: socket.at.port };
+    const family = familyOf(bind);
+    this.#totals = {
+      "to-peer": tally.meter(transport, family, "to-peer"),
+      "to-client": tally.meter(transport, family, "to-client"),
+    };
+  }
+
+  get usage(): Usage {
+    const { "to-peer": toPeer, "to-client": toClient } = this.#used;
+    return { toPeer: { ...toPeer }, toClient: { ...toClient } };
+  }
+
+  count(direction: "to-peer" | "to-client", bytes: number): void {
+    this.#used[direction].add(bytes);
+    this.#totals[direction].add(bytes);
+  }
+}
