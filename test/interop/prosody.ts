@@ -1,0 +1,72 @@
+// A real Prosody (Debian packages prosody and prosody-modules) that delegates XEP-0215 to our component.
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePorts, newFolder, ServerProcess } from "./server-process.ts";
+import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+
+export async function prosody(): Promise<XmppServer> {
+  const folder = newFolder("prosody");
+  const [clientPort = 0, componentPort = 0] = await freePorts(2);
+  const config = join(folder, "prosody.cfg.lua");
+  writeFileSync(config, configuration(folder, clientPort, componentPort));
+  addUser(folder, domain, "alice");
+  addUser(folder, domain, "bob");
+  addUser(folder, otherDomain, "mallory");
+
+  const args = ["--config", config, "-F"];
+  const server = new ServerProcess({ program: "prosody", args, folder, ports: [clientPort, componentPort] });
+  return {
+    name: "Prosody",
+    delegation: "urn:xmpp:delegation:2",
+    clients: `xmpp://127.0.0.1:${clientPort}`,
+    components: `xmpp://127.0.0.1:${componentPort}`,
+    start: () => server.start(),
+    stop: () => server.stop(),
+  };
+}
+
+/** Prosody encodes the bytes of a host's name that are not letters or digits in its folders' names. */
+function addUser(folder: string, host: string, user: string): void {
+  const accounts = join(
+    folder,
+    "data",
+    host.replace(/[^a-z0-9]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`),
+    "accounts",
+  );
+  mkdirSync(accounts, { recursive: true });
+  writeFileSync(join(accounts, `${user}.dat`), `return { ["password"] = "${password}"; };\n`);
+}
+
+function configuration(folder: string, clientPort: number, componentPort: number): string {
+  return `
+run_as_root = ${process.getuid?.() === 0}
+pidfile = "${folder}/prosody.pid"
+data_path = "${folder}/data"
+plugin_paths = { "/usr/lib/prosody/modules" }
+log = { info = "${folder}/prosody.log" }
+interfaces = { "127.0.0.1" }
+c2s_ports = { ${clientPort} }
+s2s_ports = { }
+component_ports = { ${componentPort} }
+component_interfaces = { "127.0.0.1" }
+modules_disabled = { "s2s" }
+authentication = "internal_plain"
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+modules_enabled = { "roster", "saslauth", "disco", "ping" }
+
+VirtualHost "${domain}"
+  modules_enabled = { "delegation" }
+  delegations = {
+    ["urn:xmpp:extdisco:2"] = { jid = "${componentDomain}" },
+    ["urn:xmpp:extdisco:1"] = { jid = "${componentDomain}" },
+  }
+
+VirtualHost "${otherDomain}"
+
+Component "${componentDomain}"
+  component_secret = "${componentSecret}"
+  modules_enabled = { "delegation" }
+`;
+}

@@ -1,0 +1,20 @@
+// What the tests want of an XMPP server, whichever it is: two domains, a component of the first, and its users' XEP-0215
+// delegated to that component.
+
+/** Accounts of every server that is started: `alice` and `bob` at `domain`, `mallory` at `otherDomain`. */
+export const password = "pw";
+export const domain = "example.test";
+export const otherDomain = "elsewhere.test";
+export const componentDomain = "relay.example.test";
+export const componentSecret = "geheim-文件";
+
+export interface XmppServer {
+  readonly name: string;
+  /** What the delegating server speaks (XEP-0355). */
+  readonly delegation: string;
+  /** `xmpp://…` for clients, and for components. */
+  readonly clients: string;
+  readonly components: string;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
