@@ -5,8 +5,7 @@ import { randomBytes } from "node:crypto";
 import { isatty } from "node:tty";
 import { destination, pino } from "pino";
 import { prettyFactory } from "pino-pretty";
-import type { Fact } from "../contract.ts";
-import { type FactFields, maskFact, showFact } from "./masking.ts";
+import { type AnyFact, type FactFields, maskFact, showFact } from "./masking.ts";
 
 export interface LogOptions {
   readonly level: "debug" | "info" | "warn" | "error" | "silent";
@@ -15,7 +14,7 @@ export interface LogOptions {
 }
 
 export interface Log {
-  fact(fact: Fact): void;
+  fact(fact: AnyFact): void;
   /** What happened to the relay itself. The text and the fields must name no client, peer or user. */
   info(text: string, fields?: FactFields): void;
   warn(text: string, fields?: FactFields): void;
@@ -30,6 +29,15 @@ export interface LogSink {
   flushSync(): void;
 }
 
+/** Of the facts that are not `info`. */
+const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
+  answered: "debug",
+  "iq-answered": "debug",
+  "stanza-dropped": "warn",
+  "service-withheld": "warn",
+  "iq-handler-failed": "error",
+};
+
 const stdout = 1;
 /** Lines that a slow reader has not taken are lost beyond this; relaying does not wait for it. */
 const waitingBytes = 4 * 1024 * 1024;
@@ -37,7 +45,7 @@ const waitingBytes = 4 * 1024 * 1024;
 export function openLog(options: LogOptions, sink: LogSink = openStdout()): Log {
   const isPretty = options.format === "pretty" || (options.format === "auto" && isatty(stdout));
   const key = randomBytes(16);
-  const fieldsOf = options.addresses === "shown" ? showFact : (fact: Fact) => maskFact(fact, key);
+  const fieldsOf = options.addresses === "shown" ? showFact : (fact: AnyFact) => maskFact(fact, key);
   const logger = pino(
     {
       level: options.level,
@@ -49,7 +57,7 @@ export function openLog(options: LogOptions, sink: LogSink = openStdout()): Log 
   );
   return {
     fact(fact) {
-      const level = fact.fact === "answered" ? "debug" : "info";
+      const level = levels[fact.fact] ?? "info";
       if (logger.isLevelEnabled(level)) logger[level](fieldsOf(fact), fact.fact);
     },
     info: (text, fields = {}) => logger.info(fields, text),

@@ -1,33 +1,51 @@
 // What of a person may stand in a log line: the network an address is in, and a keyed hash of a name.
 
 import { createHmac } from "node:crypto";
-import { type Endpoint, type Fact, familyOf } from "../contract.ts";
+import { type Endpoint, familyOf } from "../contract.ts";
 import { formatAddress, parseAddress } from "../stun/address.ts";
+
+/** A fact of whichever room. */
+export interface AnyFact {
+  readonly fact: string;
+}
 
 export type FactFields = Readonly<Record<string, unknown>>;
 
-/** Texts of facts that say nothing about anybody. Any other text is hashed. */
-const plainTexts: ReadonlySet<string> = new Set(["fact", "method", "transport", "why"]);
+/** Texts of facts that say nothing about a client, a peer or a user. Any other text is hashed. */
+const plainTexts: ReadonlySet<string> = new Set([
+  "fact",
+  "method",
+  "transport",
+  "why",
+  "what",
+  "condition",
+  "state",
+  "reason",
+  "host",
+  "domain",
+  "namespaces",
+]);
 
 /** The fields of a fact, masked: `key` makes the hashes of one log comparable with each other, and with no other's. */
-export function maskFact(fact: Fact, key: Uint8Array): FactFields {
-  return Object.fromEntries(
-    Object.entries(fact).map(([name, value]: [string, unknown]) => {
-      if (isEndpoint(value)) return [name, maskAddress(value.address)];
-      if (typeof value === "string" && !plainTexts.has(name)) return [name, hashOf(value, key)];
-      return [name, value];
-    }),
-  );
+export function maskFact(fact: AnyFact, key: Uint8Array): FactFields {
+  return fieldsOf(fact, (name, value) => {
+    if (isEndpoint(value)) return maskAddress(value.address);
+    if (value instanceof Error) return framesOf(value);
+    const isTelling = typeof value === "string" || Array.isArray(value);
+    return isTelling && !plainTexts.has(name) ? hashOf(String(value), key) : value;
+  });
 }
 
 /** The fields of a fact as they are. */
-export function showFact(fact: Fact): FactFields {
-  return Object.fromEntries(
-    Object.entries(fact).map(([name, value]: [string, unknown]) => [
-      name,
-      isEndpoint(value) ? endpointText(value) : value,
-    ]),
-  );
+export function showFact(fact: AnyFact): FactFields {
+  return fieldsOf(fact, (_, value) => {
+    if (isEndpoint(value)) return endpointText(value);
+    return value instanceof Error ? value.stack : value;
+  });
+}
+
+function fieldsOf(fact: AnyFact, show: (name: string, value: unknown) => unknown): FactFields {
+  return Object.fromEntries(Object.entries(fact).map(([name, value]) => [name, show(name, value)]));
 }
 
 /** The /24 of an IPv4 address, also of one written as IPv6; the /48 of any other. */
@@ -44,6 +62,12 @@ export function endpointText({ address, port }: Endpoint): string {
 
 function hashOf(text: string, key: Uint8Array): string {
   return createHmac("sha256", key).update(text).digest("hex").slice(0, 12);
+}
+
+/** Where it happened, without the message, which may quote what came. */
+function framesOf(error: Error): string {
+  const frames = error.stack?.split("\n").filter((line) => /^ +at /.test(line)) ?? [];
+  return [error.name, ...frames].join("\n");
 }
 
 function isEndpoint(value: unknown): value is Endpoint {

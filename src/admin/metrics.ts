@@ -4,6 +4,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { type Fact, familyOf, type PlaneCounters } from "../contract.ts";
 import { reasonPhrases } from "../stun/error-codes.ts";
 import { Method } from "../stun/methods.ts";
+import type { AnyFact } from "./masking.ts";
 
 export interface MetricsSources {
   readonly version: string;
@@ -15,6 +16,8 @@ export interface MetricsSources {
 
 export interface Metrics {
   count(fact: Fact): void;
+  /** A stanza of the XMPP component answered, dropped and so on: counted by its name alone. */
+  countXmpp(fact: AnyFact): void;
   /** In the text format of Prometheus. */
   read(): Promise<string>;
   readonly contentType: string;
@@ -25,7 +28,18 @@ export function openMetrics(sources: MetricsSources): Metrics {
   collectDefaultMetrics({ register: registry });
   registerPlane(registry, sources.counters);
   registerAbout(registry, sources);
-  return { count: factCounter(registry), read: () => registry.metrics(), contentType: registry.contentType };
+  const xmpp = new Counter({
+    name: "sluice_xmpp_facts_total",
+    help: "What happened at the connection to the XMPP server, by kind.",
+    labelNames: ["fact"],
+    registers: [registry],
+  });
+  return {
+    count: factCounter(registry),
+    countXmpp: ({ fact }) => xmpp.inc({ fact }),
+    read: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
 }
 
 /** Reads the plane's own counters when asked: counting costs the packets nothing. */
@@ -74,7 +88,8 @@ function registerAbout(registry: Registry, { version, plane, component }: Metric
     labelNames: ["state"],
     registers: [registry],
     collect() {
-      for (const state of component.states) this.set({ state }, state === component.state() ? 1 : 0);
+      const now = component.state();
+      for (const state of component.states) this.set({ state }, state === now ? 1 : 0);
     },
   });
 }
@@ -90,7 +105,10 @@ function gauge(registry: Registry, name: string, help: string, value: () => numb
   });
 }
 
-const methodNames: ReadonlySet<string> = new Set(Object.keys(Method));
+/** As the RFCs write them. */
+const methodNames: ReadonlySet<string> = new Set(
+  Object.keys(Method).map((name) => name.charAt(0).toUpperCase() + name.slice(1)),
+);
 
 function factCounter(registry: Registry): (fact: Fact) => void {
   const registers = [registry];

@@ -3,6 +3,7 @@
 
 import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
+import type { Limits } from "../turn/limits.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
 import { configSchema } from "./schema.ts";
 import { readYamlFile } from "./yaml-file.ts";
@@ -23,7 +24,7 @@ export interface Config {
   readonly loopback: boolean;
   /** Networks, in CIDR notation. */
   readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
-  readonly quota: Quota;
+  readonly quota: Limits;
   readonly xmpp?: Xmpp;
   readonly log: LogConfig;
   /** The folder for what must outlive the process. */
@@ -35,23 +36,17 @@ export interface Listen {
   readonly at: Endpoint;
 }
 
-export interface Quota {
-  readonly allocationsPerUser: number;
-  readonly allocationsPerClient: number;
-  readonly allocations: number;
-  readonly permissionsPerAllocation: number;
-  readonly channelsPerAllocation: number;
-}
-
 export interface Xmpp {
-  /** Where the XMPP server takes component connections. */
-  readonly service: { readonly host: string; readonly port: number };
+  /** Where the XMPP server takes component connections: `xmpp://host:port`. */
+  readonly service: string;
   readonly domain: string;
   readonly secret: string;
-  /** Whose users get credentials. */
+  /** Whose users get credentials, in lower case. None: the domain above the component's own. */
   readonly domains: readonly string[];
   /** What clients are told to connect to. None: the addresses we listen on. */
   readonly host?: string;
+  /** Offer loopback and private addresses, too. */
+  readonly offerPrivate: boolean;
   readonly credentialLifetimeSeconds: number;
 }
 

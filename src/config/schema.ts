@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { familyOf } from "../contract.ts";
+import { defaultLimits } from "../turn/limits.ts";
 import {
   cidr,
   domainName,
@@ -11,6 +12,7 @@ import {
   listenUrl,
   metricsUrl,
   portRange,
+  realmName,
   type SecretSources,
   secretText,
   userName,
@@ -33,7 +35,7 @@ export function configSchema(sources: SecretSources) {
       .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))
       .prefault({}),
     secret: oneOrMore(secret).prefault([]),
-    realm: filled.prefault("sluice"),
+    realm: realmName.prefault("sluice"),
     "relay-address": oneOrMore(relayAddress)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),
@@ -46,11 +48,11 @@ export function configSchema(sources: SecretSources) {
       deny: z.array(cidr).prefault([]),
     }).prefault({}),
     quota: section({
-      "allocations-per-user": limit.prefault(20),
-      "allocations-per-client": limit.prefault(100),
-      allocations: limit.prefault(10_000),
-      "permissions-per-allocation": limit.prefault(64),
-      "channels-per-allocation": limit.prefault(64),
+      allocations: limit.prefault(defaultLimits.allocations),
+      "allocations-per-user": limit.prefault(defaultLimits.allocationsPerUser),
+      "allocations-per-address": limit.prefault(defaultLimits.allocationsPerAddress),
+      "permissions-per-allocation": limit.prefault(defaultLimits.permissionsPerAllocation),
+      "channels-per-allocation": limit.prefault(defaultLimits.channelsPerAllocation),
     }).prefault({}),
     xmpp: section({
       service: xmppService.prefault("xmpp://127.0.0.1:5347"),
@@ -58,6 +60,7 @@ export function configSchema(sources: SecretSources) {
       secret,
       domains: z.array(domainName).prefault([]),
       host: hostName.exactOptional(),
+      "offer-private": z.boolean().prefault(false),
       "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(43_200),
     }).exactOptional(),
     log: section({

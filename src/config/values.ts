@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import { type Endpoint, familyOf, type Transport } from "../contract.ts";
 import { formatAddress, parseAddress } from "../stun/address.ts";
+import { parseCidr } from "../turn/cidr.ts";
 
 /** Where secrets come from when they do not stand in the file. */
 export interface SecretSources {
@@ -56,11 +57,9 @@ function canonicalAddress(written: string): string | undefined {
   return bytes && formatAddress(bytes);
 }
 
-export const cidr = text("a network such as 192.0.2.0/24 or 2001:db8::/32", (written): string | undefined => {
-  const { start, length } = /^(?<start>[^/]+)\/(?<length>\d{1,3})$/.exec(written)?.groups ?? {};
-  const bytes = parseAddress(start ?? "");
-  return bytes && Number(length) <= bytes.length * 8 ? `${formatAddress(bytes)}/${Number(length)}` : undefined;
-});
+export const cidr = text("a network such as 192.0.2.0/24 or 2001:db8::/32, no bits set after the prefix", (written) =>
+  parseCidr(written) ? written : undefined,
+);
 
 export const portRange = text(
   "FIRST-LAST, two ports from 1024 to 65535",
@@ -71,11 +70,9 @@ export const portRange = text(
   },
 );
 
-export const xmppService = text("xmpp://HOST:PORT", (written): { host: string; port: number } | undefined => {
-  const { v6, name, port } =
-    /^xmpp:\/\/(?:\[(?<v6>[^\]]+)\]|(?<name>[^\s:/@]+)):(?<port>\d{1,5})$/.exec(written)?.groups ?? {};
-  const host = v6 === undefined ? name : canonicalAddress(v6);
-  return host && Number(port) >= 1 && Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
+export const xmppService = text("xmpp://HOST:PORT", (written): string | undefined => {
+  const port = /^xmpp:\/\/(?:\[[0-9a-f:.]+\]|[\w.-]+):(\d{1,5})$/i.exec(written)?.[1];
+  return Number(port) >= 1 && Number(port) <= 65_535 ? written : undefined;
 });
 
 /** A host name or address as it stands in a URI: no scheme, no port, no brackets. */
@@ -84,12 +81,16 @@ export const hostName = text("a host name or an address", (written): string | un
 );
 
 export const domainName = text("a domain", (written): string | undefined =>
-  /^[^\s/@]{1,1023}$/.test(written) ? written : undefined,
+  /^[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,
 );
 
 /** A colon would make it a name with an expiry date (credentials of the shared secret). */
 export const userName = text("a name without a colon, of at most 508 bytes", (written): string | undefined =>
   /^[^:]+$/.test(written) && Buffer.byteLength(written) <= 508 ? written : undefined,
+);
+
+export const realmName = text("1 to 127 characters", (written): string | undefined =>
+  /^.{1,127}$/u.test(written) ? written : undefined,
 );
 
 /** Any text but the empty one. */

@@ -1,0 +1,250 @@
+// The configuration: every mistake at once and in its place, secrets from elsewhere, and a reference that is complete.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { type Config, type ConfigSources, readConfig } from "../src/config/config.ts";
+import { ConfigError, keysAt } from "../src/config/mistakes.ts";
+import { configSchema } from "../src/config/schema.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-config-"));
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function read(text: string, sources: ConfigSources = {}): Config {
+  const file = join(folder, "sluice.yaml");
+  writeFileSync(file, text);
+  return readConfig({ file, env: {}, ...sources });
+}
+
+/** As `line:column path: message`, without the file. */
+function mistakesOf(text: string, sources: ConfigSources = {}): string[] {
+  try {
+    read(text, sources);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.mistakes.map(({ line, column, path, message }) => `${line}:${column} ${path}: ${message}`);
+  }
+  return [];
+}
+
+describe("a configuration", () => {
+  test("is whole without a file", () => {
+    const config = readConfig({ env: {} });
+    expect(config.realm).toBe("sluice");
+    expect(config.listen).toContainEqual({ transport: "udp", at: { address: "::", port: 3478 } });
+    expect(config.user.size).toBe(0);
+    expect(config.secret).toEqual([]);
+    expect(config.loopback).toBe(false);
+  });
+
+  test("is read into what the rooms take", () => {
+    const config = read(`
+listen: [udp://127.0.0.1:0, "tcp://[::1]:3478"]
+relay-ports: 50000-50010
+relay-address: { bind: 10.0.0.5, external: 203.0.113.5 }
+metrics: none
+peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"] }
+quota: { allocations-per-user: 3 }
+xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", credential-lifetime-seconds: 600 }
+`);
+    expect(config.listen).toEqual([
+      { transport: "udp", at: { address: "127.0.0.1", port: 0 } },
+      { transport: "tcp", at: { address: "::1", port: 3478 } },
+    ]);
+    expect(config.relayPorts).toEqual([50000, 50010]);
+    expect(config.relayAddress).toEqual([{ bind: "10.0.0.5", external: "203.0.113.5" }]);
+    expect(config.metrics).toBe("none");
+    expect(config.peers).toEqual({ allow: ["10.0.0.0/8"], deny: ["2001:db8::/32"] });
+    expect(config.quota).toMatchObject({ allocationsPerUser: 3, allocations: 10_000 });
+    expect(config.xmpp).toEqual({
+      service: "xmpp://[::1]:5347",
+      domain: "relay.example.org",
+      secret: "s",
+      domains: [],
+      offerPrivate: false,
+      credentialLifetimeSeconds: 600,
+    });
+  });
+
+  test("takes flags over the file", () => {
+    const config = read("realm: file\nsecret: of-the-file\n", { flags: { realm: "flag" } });
+    expect(config.realm).toBe("flag");
+    expect(config.secret).toEqual(["of-the-file"]);
+  });
+
+  test("counts a key without a value as left out", () => {
+    expect(read("realm:\nquota:\npeers:\n  allow:\n")).toEqual(readConfig({ env: {} }));
+  });
+});
+
+describe("mistakes", () => {
+  test("are reported all at once, each with its line and column", () => {
+    const text = `listen:
+  - udp://127.0.0.1:3478
+  - http://127.0.0.1:3478
+relm: x
+user:
+  "a:b": secret
+  bob: 123
+relay-address: [0.0.0.0, "::2", { bind: 192.0.2.2, external: "2001:db8::1" }]
+relay-ports: 60000-50000
+loopback: perhaps
+peers:
+  allow: [10.0.0.0/33, 10.0.0.1/8]
+  denny: []
+quota: { channels-per-allocatoin: 3, allocations: none }
+xmpp: { service: "http://x" }
+log: loud
+`;
+    expect(mistakesOf(text)).toEqual([
+      "3:5 listen.1: expected udp://ADDRESS:PORT or tcp://ADDRESS:PORT, an IPv6 address in brackets",
+      "4:1 relm: unknown key; did you mean realm?",
+      "6:3 user.a:b: expected a name without a colon, of at most 508 bytes",
+      "7:8 user.bob: expected a text (a number in quotes), { env: NAME } or { file: PATH }",
+      "8:17 relay-address.0: expected one address, not all of them",
+      "8:33 relay-address.2: bind and external are not of one family",
+      "8:33 relay-address.2: an IPv4 address stands here twice",
+      "9:14 relay-ports: expected FIRST-LAST, two ports from 1024 to 65535",
+      "10:11 loopback: expected boolean, received string",
+      "12:11 peers.allow.0: expected a network such as 192.0.2.0/24 or 2001:db8::/32, no bits set after the prefix",
+      "12:24 peers.allow.1: expected a network such as 192.0.2.0/24 or 2001:db8::/32, no bits set after the prefix",
+      "13:3 peers.denny: unknown key; did you mean deny?",
+      "14:10 quota.channels-per-allocatoin: unknown key; did you mean channels-per-allocation?",
+      "14:51 quota.allocations: expected number, received string",
+      "15:7 xmpp.domain: is missing",
+      "15:7 xmpp.secret: is missing",
+      "15:18 xmpp.service: expected xmpp://HOST:PORT",
+      "16:6 log: expected a map of keys, received string",
+    ]);
+  });
+
+  test("of flags stand beside those of the file", () => {
+    expect(mistakesOf("realm: 3\n", { flags: { metrics: "here", listen: ["udp://nowhere:1"] } })).toEqual([
+      "1:8 realm: expected string, received number",
+      "0:0 --listen: expected udp://ADDRESS:PORT or tcp://ADDRESS:PORT, an IPv6 address in brackets",
+      "0:0 --metrics: expected http://ADDRESS:PORT, an IPv6 address in brackets, or none",
+    ]);
+  });
+
+  test("in a value that a flag replaces are reported all the same", () => {
+    expect(mistakesOf("realm: 3\n", { flags: { realm: "fine" } })).toHaveLength(1);
+  });
+
+  test("name the file, line and column in one readable line each", () => {
+    const file = join(folder, "sluice.yaml");
+    writeFileSync(file, "realm: 3\nx: 1\n");
+    expect(() => readConfig({ file })).toThrow(
+      `${file}:1:8: realm: expected string, received number\n${file}:2:1: x: unknown key`,
+    );
+  });
+
+  test("of YAML have a place too", () => {
+    expect(mistakesOf("realm: a\nsecret: [b\n")).toEqual([expect.stringMatching(/^3:1 : .*flow/i)]);
+    expect(mistakesOf("realm: a\nrealm: b\nlop: 1\n")).toEqual([
+      expect.stringMatching(/^2:1 : .*unique/),
+      "3:1 lop: unknown key; did you mean log?",
+    ]);
+    expect(mistakesOf("- a\n")).toEqual(["1:1 : expected a map of keys"]);
+  });
+
+  test.each(["*nowhere", "&a [*a]"])("show in %s instead of crashing", (value) => {
+    expect(mistakesOf(`realm: ${value}\n`)).toHaveLength(1);
+  });
+
+  test("tell of a file that is not there", () => {
+    expect(() => readConfig({ file: join(folder, "nothing.yaml") })).toThrow(ConfigError);
+  });
+
+  test.each([
+    ["listen: [udp://127.0.0.1:3478, udp://127.0.0.1:3478]", "udp 127.0.0.1 3478 stands here twice"],
+    ["relay-address: [192.0.2.1, 192.0.2.2]", "an IPv4 address stands here twice"],
+    ["listen: []", "expected at least one"],
+    ["listen: [udp://::1:3478]", "in brackets"],
+    ['listen: ["udp://[127.0.0.1]:3478"]', "in brackets"],
+    ["listen: [udp://127.0.0.1:65536]", "in brackets"],
+    ["listen: [udp://127.0.0.01:3478]", "in brackets"],
+    ["relay-ports: 80-90", "1024"],
+    ["dataplane: warp", '"auto"|"portable"'],
+    ["secret: ''", "the secret is empty"],
+    ["user: { alice: '' }", "the secret is empty"],
+    ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
+    ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+  ])("%s", (text, message) => {
+    expect(mistakesOf(text)).toEqual([expect.stringContaining(message)]);
+  });
+});
+
+describe("a secret", () => {
+  test("may come from the environment", () => {
+    const config = read("secret: [{ env: RELAY_SECRET }, literal]\n", { env: { RELAY_SECRET: "hidden" } });
+    expect(config.secret).toEqual(["hidden", "literal"]);
+  });
+
+  test("may come from a file beside the configuration, without its last line end", () => {
+    writeFileSync(join(folder, "bob"), "pass word\n");
+    expect(read("user: { bob: { file: bob } }\n").user).toEqual(new Map([["bob", "pass word"]]));
+  });
+
+  test("that is not to be had is a mistake that names the place, not the secret", () => {
+    expect(mistakesOf("secret: { env: NOBODY }\nuser: { bob: { file: nothing } }\n")).toEqual([
+      "1:9 secret.0: the environment has no NOBODY",
+      expect.stringMatching(/^2:14 user.bob: cannot read the secret: ENOENT/),
+    ]);
+  });
+
+  test("is never repeated in a mistake", () => {
+    const found = mistakesOf(
+      "secret: [{ env: A, file: hunter2 }]\nxmpp: { secret: hunter2 }\nuser: { 'x:y': hunter2 }\n",
+    );
+    expect(found).toHaveLength(3);
+    expect(found.join()).not.toContain("hunter2");
+  });
+});
+
+describe("config/sluice.yaml", () => {
+  const reference = fileURLToPath(new URL("../config/sluice.yaml", import.meta.url));
+  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c" };
+  /** With the keys that have no default: `#key` and, within their sections, `#  key`. */
+  const uncommented = readFileSync(reference, "utf8").replace(/^#(?! \S|$)/gm, "");
+
+  test("has every key with a default at its default", () => {
+    expect(readConfig({ file: reference, env: {} })).toEqual(readConfig({ env: {} }));
+  });
+
+  test("has every key", () => {
+    const schema = configSchema({ env, folder });
+    const shown: unknown = parse(uncommented);
+    expect(keyPaths(shown).filter((path) => !path.startsWith("user.") && !path.startsWith("xmpp.secret."))).toEqual(
+      schemaPaths(schema, []),
+    );
+  });
+
+  test("has examples that are accepted, and defaults within the sections that have none", () => {
+    const { xmpp } = read(uncommented, { env });
+    const least = read("xmpp: { domain: relay.example.org, secret: c }\n").xmpp;
+    expect(xmpp).toEqual({ ...least, host: "relay.example.org" });
+  });
+
+  function schemaPaths(schema: ReturnType<typeof configSchema>, path: readonly string[]): string[] {
+    return keysAt(schema, path)
+      .flatMap((key) => [[...path, key].join("."), ...schemaPaths(schema, [...path, key])])
+      .sort();
+  }
+
+  function keyPaths(value: unknown, path: readonly string[] = []): string[] {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
+    return Object.entries(value)
+      .flatMap(([key, inner]) => [[...path, key].join("."), ...keyPaths(inner, [...path, key])])
+      .sort();
+  }
+});
