@@ -75,7 +75,7 @@ export function peerPolicy(options: PeerPolicyOptions): PeerPolicy {
 
 function judgeOf(options: PeerPolicyOptions): (address: Uint8Array) => Verdict {
   const denied = options.deny.map(cidrOf);
-  const allowed = [...options.allow.map(cidrOf), ...(options.loopback ? loopback : [])];
+  const allowed = options.allow.map(cidrOf);
   const deniedByDefault = specialPurposeRanges.map(cidrOf);
   const relayAddresses = new Set(options.relayAddresses.map(canonical));
   const listeners = options.listeners.map(({ address, port }) => ({ address: canonical(address), port }));
@@ -93,7 +93,7 @@ function judgeOf(options: PeerPolicyOptions): (address: Uint8Array) => Verdict {
   return (address) => {
     const layers = [address, ...wrappedAddresses(address)];
     if (layers.some((layer) => isIn(denied, layer))) return never;
-    const mayReach = layers.every(isOpen);
+    const mayReach = layers.every(isOpen) || (options.loopback && isIn(loopback, address));
     const ownPorts = layers.flatMap(ownPortsAt);
     return {
       mayPermit: mayReach || isRelay(address),
