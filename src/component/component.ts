@@ -2,18 +2,10 @@
 
 import type { Element } from "@xmpp/xml";
 import type { Millis } from "../contract.ts";
-import { answerIq, type IqRow, type XmppFact } from "../xmpp/iq-table.ts";
-import { isUserOf } from "../xmpp/jid.ts";
-import { discoRows } from "../xmpp/xep0030-disco.ts";
-import { versionNamespace, versionRow } from "../xmpp/xep0092-version.ts";
-import { pingNamespace, pingRow } from "../xmpp/xep0199-ping.ts";
-import {
-  type ExternalService,
-  externalServicesNamespaces,
-  externalServicesRows,
-  type IssuedCredential,
-} from "../xmpp/xep0215-external-services.ts";
-import { delegationNamespaces, delegationNodes, delegationRows, readDelegated } from "../xmpp/xep0355-delegation.ts";
+import { answerIq, type XmppFact } from "../xmpp/iq.ts";
+import { iqTable } from "../xmpp/iq-table.ts";
+import type { ExternalService, IssuedCredential } from "../xmpp/xep0215-external-services.ts";
+import { readDelegated } from "../xmpp/xep0355-delegation.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
 import { isReachable } from "./reachable.ts";
 
@@ -42,13 +34,8 @@ export type ComponentFact =
   | XmppFact
   | ConnectionFact
   | { readonly fact: "service-withheld"; readonly host: string }
-  /** A server says what it delegates to us. It is believed only if `isTrusted`: one of `domains`. */
-  | {
-      readonly fact: "delegated";
-      readonly domain: string;
-      readonly namespaces: readonly string[];
-      readonly isTrusted: boolean;
-    };
+  /** One of `domains` delegates to us. Others may say so, and are not believed. */
+  | { readonly fact: "delegated"; readonly domain: string; readonly namespaces: readonly string[] };
 
 export interface Component {
   state(): Health;
@@ -61,7 +48,7 @@ export function startComponent(options: ComponentOptions): Component {
   const { service, secret, report } = options;
   const domain = options.domain.toLowerCase();
   const domains = options.domains?.map((name) => name.toLowerCase()) ?? [parentOf(domain)];
-  const table = answers({ ...options, services: reachableServices(options) }, domains);
+  const table = iqTable({ ...options, domains, services: reachableServices(options) });
   const now = options.now ?? Date.now;
 
   const connection = new Connection({ service, domain, secret, server: domains[0] ?? domain, receive, report });
@@ -74,25 +61,9 @@ export function startComponent(options: ComponentOptions): Component {
       return answerIq(isForUs ? table : [], stanza, { now: now(), report });
     }
     const delegated = stanza.is("message") ? readDelegated(stanza) : undefined;
-    if (delegated) report({ fact: "delegated", ...delegated, isTrusted: domains.includes(delegated.domain) });
+    if (delegated && domains.includes(delegated.domain)) report({ fact: "delegated", ...delegated });
     return undefined;
   }
-}
-
-function answers(options: ComponentOptions, domains: readonly string[]): IqRow[] {
-  const delegable = externalServicesRows({ ...options, isServed: (asker) => isUserOf(asker, domains) });
-  const features = [...externalServicesNamespaces, ...delegationNamespaces, versionNamespace, pingNamespace];
-  return [
-    ...discoRows({
-      identity: { category: "component", type: "generic", name: "Sluice" },
-      features,
-      nodes: delegationNodes(externalServicesNamespaces),
-    }),
-    versionRow("Sluice", options.version),
-    pingRow,
-    ...delegable,
-    ...delegationRows({ domains, table: delegable }),
-  ];
 }
 
 function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {

@@ -1,70 +1,36 @@
-// Which IQ is answered by whom: one table of rows, and the rules that hold for every row (RFC 6120 section 8.2.3).
+// The IQs that Sluice answers: all of them. What no row answers is refused with <service-unavailable/>.
 
-import type { Element } from "@xmpp/xml";
-import type { Millis } from "../contract.ts";
-import { type Jid, parseJid } from "./jid.ts";
-import { type Condition, errorReply, type Refusal, refuse, resultReply } from "./stanza-errors.ts";
+import type { IqRow } from "./iq.ts";
+import { isUserOf } from "./jid.ts";
+import { discoRows } from "./xep0030-disco.ts";
+import { versionNamespace, versionRow } from "./xep0092-version.ts";
+import { pingNamespace, pingRow } from "./xep0199-ping.ts";
+import {
+  type ExternalServices,
+  externalServicesNamespaces,
+  externalServicesRows,
+} from "./xep0215-external-services.ts";
+import { delegationNamespaces, delegationNodes, delegationRows } from "./xep0355-delegation.ts";
 
-/** What happened, for logs and metrics. No fact holds a JID in clear: `user` is its keyed hash. */
-export type XmppFact =
-  /** `what` is `namespace element` of the row, or `unknown`; `condition` is missing when the answer was a result. */
-  | { readonly fact: "iq-answered"; readonly what: string; readonly condition?: Condition }
-  | { readonly fact: "iq-handler-failed"; readonly what: string; readonly error: unknown }
-  | { readonly fact: "credentials-issued"; readonly user: string; readonly until: Millis };
-
-export interface Surroundings {
-  readonly now: Millis;
-  readonly report: (fact: XmppFact) => void;
+export interface IqTableOptions extends Omit<ExternalServices, "isServed"> {
+  /** Whose users get credentials, and whose servers may ask in their users' name; in lower case. */
+  readonly domains: readonly string[];
+  readonly version: string;
 }
 
-export interface IqRequest extends Surroundings {
-  readonly iq: Element;
-  readonly from: Jid;
-  /** The one child of the IQ. */
-  readonly payload: Element;
-}
-
-export interface IqRow {
-  readonly type: "get" | "set";
-  readonly namespace: string;
-  readonly element: string;
-  /** The payload of the result (or nothing, for an empty result), or why not. */
-  readonly answer: (request: IqRequest) => Element | Refusal | undefined;
-}
-
-/** The reply to `iq`; `undefined` for results and errors, which are never answered, and when there is nobody to answer. */
-export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Surroundings): Element | undefined {
-  const { type } = iq.attrs;
-  const from = parseJid(iq.attrs.from);
-  if (type === "result" || type === "error" || !from) return undefined;
-
-  const [payload] = iq.getChildElements();
-  const row = payload && table.find((row) => row.type === type && payload.is(row.element, row.namespace));
-  const what = row ? `${row.namespace} ${row.element}` : "unknown";
-  const outcome =
-    findFault(iq) ?? (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuse("service-unavailable"));
-
-  if (outcome && "refused" in outcome) {
-    surroundings.report({ fact: "iq-answered", what, condition: outcome.refused });
-    return errorReply(iq, outcome);
-  }
-  surroundings.report({ fact: "iq-answered", what });
-  return resultReply(iq, outcome);
-}
-
-function findFault(iq: Element): Refusal | undefined {
-  const { type, id } = iq.attrs;
-  if (type !== "get" && type !== "set") return refuse("bad-request", "the type is neither get, set, result nor error");
-  if (!id) return refuse("bad-request", "the id is missing");
-  if (iq.getChildElements().length !== 1) return refuse("bad-request", "a request has exactly one child element");
-  return undefined;
-}
-
-function attempt(row: IqRow, what: string, request: IqRequest): Element | Refusal | undefined {
-  try {
-    return row.answer(request);
-  } catch (error) {
-    request.report({ fact: "iq-handler-failed", what, error });
-    return refuse("internal-server-error");
-  }
+export function iqTable(options: IqTableOptions): IqRow[] {
+  const { domains, version } = options;
+  const name = "Sluice";
+  const externalServices = externalServicesRows({ ...options, isServed: (asker) => isUserOf(asker, domains) });
+  return [
+    ...discoRows({
+      identity: { category: "component", type: "generic", name },
+      features: [versionNamespace, pingNamespace, ...externalServicesNamespaces, ...delegationNamespaces],
+      nodes: delegationNodes(externalServicesNamespaces),
+    }),
+    versionRow(name, version),
+    pingRow,
+    ...externalServices,
+    ...delegationRows({ domains, table: externalServices }),
+  ];
 }

@@ -30,6 +30,11 @@ export function bareJid(jid: Jid): string {
   return jid.local === "" ? jid.domain : `${jid.local}@${jid.domain}`;
 }
 
+/** A server or a component itself, not one of its users or resources. */
+export function isServer(jid: Jid): boolean {
+  return jid.local === "" && jid.resource === "";
+}
+
 /** An account, not a server or a component, of one of `domains` (in lower case). */
 export function isUserOf(jid: Jid, domains: readonly string[]): boolean {
   return jid.local !== "" && domains.includes(jid.domain);

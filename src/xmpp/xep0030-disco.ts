@@ -1,7 +1,7 @@
 // XEP-0030: who we are and what we can. Nodes are for what others say of us (XEP-0355 section 7.2).
 
 import xml from "@xmpp/xml";
-import type { IqRequest, IqRow } from "./iq-table.ts";
+import type { IqRequest, IqRow } from "./iq.ts";
 import { refuse } from "./stanza-errors.ts";
 
 const infoNamespace = "http://jabber.org/protocol/disco#info";

@@ -1,7 +1,7 @@
 // XEP-0092: our name and version. The operating system is nobody's business.
 
 import xml from "@xmpp/xml";
-import type { IqRow } from "./iq-table.ts";
+import type { IqRow } from "./iq.ts";
 
 export const versionNamespace = "jabber:iq:version";
 

@@ -1,7 +1,7 @@
 // XEP-0199: an empty question, an empty answer.
 
 import xml, { type Element } from "@xmpp/xml";
-import type { IqRow } from "./iq-table.ts";
+import type { IqRow } from "./iq.ts";
 
 export const pingNamespace = "urn:xmpp:ping";
 

@@ -5,7 +5,7 @@
 import { createHmac } from "node:crypto";
 import xml, { type Element } from "@xmpp/xml";
 import type { Millis } from "../contract.ts";
-import type { IqRequest, IqRow } from "./iq-table.ts";
+import type { IqRequest, IqRow } from "./iq.ts";
 import { bareJid, type Jid } from "./jid.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
 

@@ -2,8 +2,8 @@
 // version 2, ejabberd version 1; each is answered as it asked.
 
 import xml, { type Element } from "@xmpp/xml";
-import { answerIq, type IqRequest, type IqRow } from "./iq-table.ts";
-import { bareJid, isUserOf, parseJid } from "./jid.ts";
+import { answerIq, type IqRequest, type IqRow } from "./iq.ts";
+import { bareJid, isServer, isUserOf, parseJid } from "./jid.ts";
 import { errorReply, type Refusal, refuse } from "./stanza-errors.ts";
 
 export const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
@@ -38,19 +38,19 @@ export function delegationNodes(delegated: readonly string[]): Map<string, reado
   );
 }
 
-/** The namespaces that a server says it delegates to us (section 4.2), with its domain; `undefined` for other messages. */
+/** The namespaces that a server says it delegates to us (section 4.2); `undefined` for other messages. */
 export function readDelegated(message: Element): { domain: string; namespaces: string[] } | undefined {
   const from = parseJid(message.attrs.from);
   const delegation = delegationNamespaces.map((name) => message.getChild("delegation", name)).find((child) => child);
-  if (!from || !delegation) return undefined;
+  if (!from || !isServer(from) || !delegation) return undefined;
   const delegated = delegation.getChildren("delegated", delegation.getNS());
-  return { domain: bareJid(from), namespaces: delegated.map((child) => String(child.attrs.namespace)) };
+  return { domain: from.domain, namespaces: delegated.map((child) => String(child.attrs.namespace)) };
 }
 
 function answerDelegated(delegation: Delegation, namespace: string, request: IqRequest): Element | Refusal {
-  const { domain, local, resource } = request.from;
-  const isServer = local === "" && resource === "" && delegation.domains.includes(domain);
-  if (!isServer) return refuse("forbidden", "delegation is taken from the servers that are configured");
+  const { domain } = request.from;
+  const mayDelegate = isServer(request.from) && delegation.domains.includes(domain);
+  if (!mayDelegate) return refuse("forbidden", "delegation is taken from the servers that are configured");
 
   const forwarded = request.payload.getChild("forwarded", forwardNamespace);
   const inner = forwarded?.getChild("iq", clientNamespace);

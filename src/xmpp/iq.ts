@@ -1,0 +1,70 @@
+// How an IQ finds the row that answers it, and what holds for every row (RFC 6120 section 8.2.3).
+
+import type { Element } from "@xmpp/xml";
+import type { Millis } from "../contract.ts";
+import { type Jid, parseJid } from "./jid.ts";
+import { type Condition, errorReply, type Refusal, refuse, resultReply } from "./stanza-errors.ts";
+
+/** What happened, for logs and metrics. No fact holds a JID in clear: `user` is its keyed hash. */
+export type XmppFact =
+  /** `what` is `namespace element` of the row, or `unknown`; `condition` is missing when the answer was a result. */
+  | { readonly fact: "iq-answered"; readonly what: string; readonly condition?: Condition }
+  | { readonly fact: "iq-handler-failed"; readonly what: string; readonly error: unknown }
+  | { readonly fact: "credentials-issued"; readonly user: string; readonly until: Millis };
+
+export interface Surroundings {
+  readonly now: Millis;
+  readonly report: (fact: XmppFact) => void;
+}
+
+export interface IqRequest extends Surroundings {
+  readonly iq: Element;
+  readonly from: Jid;
+  /** The one child of the IQ. */
+  readonly payload: Element;
+}
+
+export interface IqRow {
+  readonly type: "get" | "set";
+  readonly namespace: string;
+  readonly element: string;
+  /** The payload of the result (or nothing, for an empty result), or why not. */
+  readonly answer: (request: IqRequest) => Element | Refusal | undefined;
+}
+
+/** The reply to `iq`; `undefined` for results and errors, which are never answered, and when there is nobody to answer. */
+export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Surroundings): Element | undefined {
+  const { type } = iq.attrs;
+  const from = parseJid(iq.attrs.from);
+  if (type === "result" || type === "error" || !from) return undefined;
+
+  const [payload] = iq.getChildElements();
+  const row = payload && table.find((row) => row.type === type && payload.is(row.element, row.namespace));
+  const what = row ? `${row.namespace} ${row.element}` : "unknown";
+  const outcome =
+    findFault(iq) ?? (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuse("service-unavailable"));
+
+  if (outcome && "refused" in outcome) {
+    surroundings.report({ fact: "iq-answered", what, condition: outcome.refused });
+    return errorReply(iq, outcome);
+  }
+  surroundings.report({ fact: "iq-answered", what });
+  return resultReply(iq, outcome);
+}
+
+function findFault(iq: Element): Refusal | undefined {
+  const { type, id } = iq.attrs;
+  if (type !== "get" && type !== "set") return refuse("bad-request", "the type is neither get, set, result nor error");
+  if (!id) return refuse("bad-request", "the id is missing");
+  if (iq.getChildElements().length !== 1) return refuse("bad-request", "a request has exactly one child element");
+  return undefined;
+}
+
+function attempt(row: IqRow, what: string, request: IqRequest): Element | Refusal | undefined {
+  try {
+    return row.answer(request);
+  } catch (error) {
+    request.report({ fact: "iq-handler-failed", what, error });
+    return refuse("internal-server-error");
+  }
+}
