@@ -1,0 +1,89 @@
+// `sluice serve`: runs the relay until SIGTERM or SIGINT. Each flag has the name of its key and takes the place of it.
+
+import { once } from "node:events";
+import { Command } from "commander";
+import { type Config, readConfig } from "../config/config.ts";
+import { keptSecret, stateFolder } from "../config/kept-secret.ts";
+import { ConfigError } from "../config/mistakes.ts";
+import { telling } from "./failures.ts";
+import { greeting, type Started } from "./greeting.ts";
+
+export interface RunningRelay extends Started {
+  stop(): Promise<void>;
+}
+
+export type StartRelay = (config: Config, options: { readonly mayMovePorts: boolean }) => Promise<RunningRelay>;
+
+interface Flags {
+  readonly config?: string;
+  readonly listen?: readonly string[];
+  readonly user?: readonly string[];
+  readonly secret?: string;
+  readonly realm?: string;
+  readonly relayAddress?: string;
+  readonly relayPorts?: string;
+  readonly dataplane?: string;
+  readonly metrics?: string;
+  readonly loopback?: true;
+}
+
+export function serveCommand(startRelay: StartRelay): Command {
+  return new Command("serve")
+    .summary("run the relay")
+    .description(
+      "Runs the relay until SIGTERM or SIGINT. Without a file, it makes its own secret and says what to do next.",
+    )
+    .option("--config <file>", "the configuration, as config/sluice.yaml shows it; flags win over it")
+    .option("--listen <url>", "where clients arrive: udp://0.0.0.0:3478, tcp://[::]:3478; repeatable", collect)
+    .option("--user <name:password>", "a static user; repeatable", collect)
+    .option("--secret <secret>", "shared secret for credentials that expire")
+    .option("--realm <realm>", "the realm that clients are asked for")
+    .option("--relay-address <ip>", "the address that relay ports bind")
+    .option("--relay-ports <first-last>", "their range, for example 49152-65535")
+    .option("--dataplane <name>", "what moves the packets: auto or portable")
+    .option("--metrics <url>", "where Prometheus asks: http://127.0.0.1:9641, or none")
+    .option("--loopback", "allow loopback peers, for a try-out on one machine")
+    .action((flags: Flags) => telling(() => serve(flags, startRelay)));
+}
+
+async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
+  const stopped = Promise.race(["SIGTERM", "SIGINT"].map((signal) => once(process, signal)));
+  const given = readConfig({ file: flags.config, flags: keysOf(flags) });
+  const folder = needsKeptSecret(given) ? stateFolder(given.state) : undefined;
+  const config = folder === undefined ? given : { ...given, secret: [keptSecret(folder)] };
+  const isFirstRun = flags.config === undefined;
+  const relay = await startRelay(config, { mayMovePorts: isFirstRun && flags.listen === undefined });
+  if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
+  await stopped;
+  await relay.stop();
+}
+
+/** Without users and secrets nobody could come in; without a secret the XMPP component has nothing to sign with. */
+function needsKeptSecret({ secret, user, xmpp }: Config): boolean {
+  return secret.length === 0 && (user.size === 0 || xmpp !== undefined);
+}
+
+/** The flags as keys of the configuration. */
+function keysOf({ config: _, user, relayAddress, relayPorts, ...same }: Flags): Record<string, unknown> {
+  const keys = {
+    ...same,
+    user: user && usersOf(user),
+    "relay-address": relayAddress,
+    "relay-ports": relayPorts,
+  };
+  return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined));
+}
+
+function usersOf(written: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    written.map((user) => {
+      const colon = user.indexOf(":");
+      if (colon < 1) throw new ConfigError([{ line: 0, column: 0, path: "--user", message: "expected name:password" }]);
+      return [user.slice(0, colon), user.slice(colon + 1)];
+    }),
+  );
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}

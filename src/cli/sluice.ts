@@ -1,0 +1,16 @@
+// The command line: one file a command.
+
+import { Command } from "commander";
+import { checkConfigCommand } from "./check-config.ts";
+import { type StartRelay, serveCommand } from "./serve.ts";
+import { version } from "./version.ts";
+
+/** `argv` as Node gives it. What fails sets the process's exit code. */
+export async function sluice(argv: readonly string[], startRelay: StartRelay): Promise<void> {
+  await new Command("sluice")
+    .description("A STUN and TURN server, and an XMPP component that hands out relay credentials.")
+    .version(version())
+    .addCommand(serveCommand(startRelay))
+    .addCommand(checkConfigCommand())
+    .parseAsync(argv);
+}

@@ -1,0 +1,363 @@
+// The composition, and the only file that knows everyone: a plane with the TURN server deciding for it, the operator's
+// log, metrics and health pages, and the XMPP component that hands out credentials.
+
+import { strict as assert } from "node:assert";
+import { createHmac, randomBytes, randomInt } from "node:crypto";
+import { type AdminServer, startAdmin } from "./admin/http.ts";
+import { type Log, openLog } from "./admin/log.ts";
+import { endpointText } from "./admin/masking.ts";
+import { type Metrics, openMetrics } from "./admin/metrics.ts";
+import { version } from "./cli/version.ts";
+import { type Component, startComponent } from "./component/component.ts";
+import type { Health } from "./component/connection.ts";
+import type { Config, Listen, Xmpp } from "./config/config.ts";
+import { detectRelayAddresses, machineAddresses } from "./config/relay-addresses.ts";
+import {
+  type Dataplane,
+  type Endpoint,
+  type Fact,
+  familyOf,
+  type Listener,
+  type Millis,
+  type PlaneCounters,
+  type PlaneOptions,
+  type RelayAddress,
+  type SocketId,
+  type Transport,
+  Unavailable,
+} from "./contract.ts";
+import { Loop } from "./dataplane/loop.ts";
+import { portablePlane } from "./dataplane/portable.ts";
+import { authenticator, mintCredential } from "./turn/credentials.ts";
+import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
+import { TurnServer } from "./turn/server.ts";
+import type { ExternalService } from "./xmpp/xep0215-external-services.ts";
+
+export interface RelayOptions {
+  /** Where a port is taken, take the next one that is free, and say so. */
+  readonly mayMovePorts?: boolean;
+  readonly log?: Log;
+}
+
+export interface Relay {
+  /** With the ports that they really have. */
+  readonly listeners: readonly Listener[];
+  readonly relayAddresses: readonly RelayAddress[];
+  /** The listeners as clients see them from outside. */
+  readonly doors: readonly Door[];
+  /** Where /metrics is; nowhere if the configuration says none. */
+  readonly metrics: Endpoint | undefined;
+  counters(): PlaneCounters;
+  /** Of the connection to the XMPP server, if there is to be one. */
+  componentState(): string | undefined;
+  /** Resolves when every socket is closed. */
+  stop(): Promise<void>;
+}
+
+export interface Door {
+  readonly transport: Transport;
+  /** A domain name, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Ports tried after one that is taken. */
+const movesAtMost = 20;
+const software = "Sluice";
+
+/** Rejects with `Unavailable` when an address or port is not to be had; then nothing stays open. */
+export async function startRelay(config: Config, options: RelayOptions = {}): Promise<Relay> {
+  const { mayMovePorts = false, log = openLog(config.log) } = options;
+  const moves: Moves = { most: mayMovePorts ? movesAtMost : 0, log };
+  const told: ((fact: Fact) => void)[] = [(fact) => log.fact(fact)];
+  const media = await openMedia(config, relayAddressesOf(config, log), moves, (fact) => {
+    for (const tell of told) tell(fact);
+  });
+  let component: Component | undefined;
+  const componentState = () => (config.xmpp ? (component?.state().state ?? "connecting") : undefined);
+  const admin = await openAdmin(config, { media, componentState, moves }).catch(async (error) => {
+    await media.stop();
+    throw error;
+  });
+  if (admin) told.push((fact) => admin.metrics.count(fact));
+  if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics });
+  announce(config, media, admin, log);
+
+  return {
+    listeners: media.listeners,
+    relayAddresses: media.relayAddresses,
+    doors: doorsOf(media),
+    metrics: admin?.at,
+    counters: () => media.plane.counters(),
+    componentState,
+    async stop() {
+      log.info("stopping");
+      await component?.stop();
+      await media.stop();
+      await admin?.stop();
+      log.info("stopped");
+      log.flush();
+    },
+  };
+}
+
+/** Unix time when the process started, advanced monotonically: nobody who sets the clock can move a deadline. */
+function now(): Millis {
+  return performance.timeOrigin + performance.now();
+}
+
+function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonly RelayAddress[] {
+  if (relayAddress.length > 0) return relayAddress;
+  const { addresses, warnings } = detectRelayAddresses(loopback);
+  for (const warning of warnings) log.warn(warning);
+  return addresses;
+}
+
+/** What relays: a plane, and the machine that decides for it. */
+interface Media {
+  readonly plane: Dataplane;
+  readonly listeners: readonly Listener[];
+  readonly relayAddresses: readonly RelayAddress[];
+  stop(): Promise<void>;
+}
+
+async function openMedia(
+  config: Config,
+  relayAddresses: readonly RelayAddress[],
+  moves: Moves,
+  report: (fact: Fact) => void,
+): Promise<Media> {
+  const newSocketId = socketIds();
+  // Which peers may be reached depends on the ports that the listeners get: until then, none and nothing.
+  let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
+  const planeOptions: PlaneOptions = {
+    relayAddresses,
+    relayPorts: config.relayPorts,
+    mayReach: (peer) => mind?.peers.mayReach(peer) ?? false,
+    now,
+    newSocketId,
+    randomBelow: (below) => randomInt(below),
+    hand: (input) => mind?.loop.hand(input),
+    report,
+  };
+  const { plane, listeners } = await openPlane(planeOptions, listenersOf(config, moves.log), moves);
+
+  const peers = peerPolicy({
+    ...config.peers,
+    loopback: config.loopback,
+    listeners: listeners.flatMap((listener) => endpointsOf(listener, relayAddresses)),
+    relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
+      external === undefined ? [bind] : [bind, external],
+    ),
+  });
+  const machine = new TurnServer({
+    realm: config.realm,
+    software,
+    authenticate: authenticator({ users: config.user, secrets: config.secret }),
+    peers,
+    families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
+    limits: config.quota,
+    nonceSecret: randomBytes(32),
+    newSocketId,
+  });
+  const loop = new Loop({ machine, now, perform: (action) => plane.perform(action) });
+  mind = { peers, loop };
+
+  return {
+    plane,
+    listeners,
+    relayAddresses,
+    async stop() {
+      loop.stop();
+      await plane.close();
+    },
+  };
+}
+
+function socketIds(): () => SocketId {
+  let last = 0;
+  return () => {
+    last += 1;
+    return last;
+  };
+}
+
+/** Those that are asked for and that this machine can have. */
+function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
+  const hasIpv6 = machineAddresses().some((address) => familyOf(address) === 6);
+  const [possible, impossible] = hasIpv6
+    ? [listen, []]
+    : [listen.filter(({ at }) => at.address !== "::"), listen.filter(({ at }) => at.address === "::")];
+  for (const { transport, at } of impossible) {
+    log.warn(`this machine has no IPv6: not listening on ${transport} ${endpointText(at)}`);
+  }
+  if (possible.length === 0) throw new Unavailable("nothing to listen on: this machine has no IPv6");
+  return possible;
+}
+
+function openPlane(
+  options: PlaneOptions,
+  listen: readonly Listen[],
+  moves: Moves,
+): Promise<{ plane: Dataplane; listeners: Listener[] }> {
+  const ports = [...new Set(listen.map(({ at }) => at.port))];
+  return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
+    const plane = portablePlane(options);
+    try {
+      const listeners: Listener[] = [];
+      for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));
+      return { plane, listeners };
+    } catch (error) {
+      await plane.close();
+      throw error;
+    }
+  });
+}
+
+interface Moves {
+  readonly most: number;
+  readonly log: Log;
+}
+
+/** Opens at an offset of 0, or where that is taken, of 1, 2 and so on. */
+async function onFreePort<Opened>(
+  asked: string,
+  { most, log }: Moves,
+  open: (offset: number) => Promise<Opened>,
+): Promise<Opened> {
+  for (let offset = 0; ; offset += 1) {
+    try {
+      const opened = await open(offset);
+      if (offset > 0) log.warn(`${asked} is taken: listening ${offset} higher`);
+      return opened;
+    } catch (error) {
+      if (offset === most || !isTaken(error)) throw error;
+    }
+  }
+}
+
+function isTaken(error: unknown): boolean {
+  const cause = error instanceof Unavailable ? error.cause : undefined;
+  return cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+}
+
+function moved({ address, port }: Endpoint, offset: number): Endpoint {
+  return { address, port: port === 0 ? 0 : port + offset };
+}
+
+/** Everywhere that a packet meets this listener: no client may be relayed to it. */
+function endpointsOf({ at }: Listener, relayAddresses: readonly RelayAddress[]): Endpoint[] {
+  const isOfFamily = (address: string) => familyOf(address) === familyOf(at.address);
+  const own = isWildcard(at) ? machineAddresses().filter(isOfFamily) : [];
+  const external = relayAddresses.map(({ external }) => external).filter((address) => address !== undefined);
+  return [at.address, ...own, ...external.filter(isOfFamily)].map((address) => ({ address, port: at.port }));
+}
+
+function isWildcard({ address }: Endpoint): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+/** A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. */
+function doorsOf({ listeners, relayAddresses }: Media): Door[] {
+  return listeners.flatMap(({ transport, at }) => {
+    const relay = relayAddresses.find(({ bind }) =>
+      isWildcard(at) ? familyOf(bind) === familyOf(at.address) : bind === at.address,
+    );
+    const host = relay?.external ?? relay?.bind ?? (isWildcard(at) ? undefined : at.address);
+    return host === undefined ? [] : [{ transport, host, port: at.port }];
+  });
+}
+
+interface Admin extends AdminServer {
+  readonly metrics: Metrics;
+}
+
+interface AdminParts {
+  readonly media: Media;
+  readonly componentState: () => string | undefined;
+  readonly moves: Moves;
+}
+
+const componentStates: readonly string[] = ["connecting", "online", "offline", "refused"] satisfies Health["state"][];
+
+async function openAdmin(config: Config, { media, componentState, moves }: AdminParts): Promise<Admin | undefined> {
+  const { metrics: at } = config;
+  if (at === "none") return undefined;
+  const { plane, listeners } = media;
+  const metrics = openMetrics({
+    version: version(),
+    plane: plane.name,
+    counters: () => plane.counters(),
+    component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
+  });
+  const readiness = () => ({
+    isReady: true,
+    lines: [`listeners ${listeners.length}`, `component ${componentState() ?? "none"}`],
+  });
+  const server = await onFreePort(`metrics port ${at.port}`, moves, (offset) =>
+    startAdmin({ at: moved(at, offset), metrics, readiness }),
+  );
+  return { ...server, metrics };
+}
+
+interface ComponentParts {
+  readonly media: Media;
+  readonly log: Log;
+  readonly metrics: Metrics | undefined;
+}
+
+function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics }: ComponentParts): Component {
+  const [secret] = config.secret;
+  assert(secret !== undefined, "an XMPP component needs a shared secret to make credentials with");
+  const { service, domain, domains, credentialLifetimeSeconds } = xmpp;
+  return startComponent({
+    service,
+    domain,
+    secret: xmpp.secret,
+    ...(domains.length > 0 ? { domains } : {}),
+    services: servicesOf(media, xmpp.host),
+    allowPrivate: xmpp.offerPrivate || config.loopback,
+    // The same from start to start, so that quotas and logs know a user again; and of no use for anything else.
+    userKey: createHmac("sha256", secret).update("users of the XMPP component").digest(),
+    mint: (user, at) => {
+      const untilSeconds = Math.floor(at / 1000) + credentialLifetimeSeconds;
+      return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
+    },
+    version: version(),
+    report: (fact) => {
+      metrics?.countXmpp(fact);
+      log.fact(fact);
+    },
+    now,
+  });
+}
+
+/** One entry a place and transport, however many listeners stand behind it. */
+function servicesOf(media: Media, host: string | undefined): ExternalService[] {
+  const doors =
+    host === undefined
+      ? doorsOf(media)
+      : media.listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
+  const services = doors.flatMap(({ transport, ...place }): ExternalService[] => [
+    ...(transport === "udp" ? [{ type: "stun" as const, ...place }] : []),
+    { type: "turn", ...place, transport },
+  ]);
+  return [...new Map(services.map((service) => [JSON.stringify(service), service])).values()];
+}
+
+function announce(
+  config: Config,
+  { plane, listeners, relayAddresses }: Media,
+  admin: Admin | undefined,
+  log: Log,
+): void {
+  for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
+  for (const { bind, external } of relayAddresses) {
+    log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });
+  }
+  if (admin) log.info("metrics", { at: endpointText(admin.at) });
+  if (config.loopback)
+    log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
+  if (config.user.size === 0 && config.secret.length === 0)
+    log.warn("there is neither a user nor a secret: nobody gets an allocation");
+}
