@@ -83,12 +83,18 @@ export const uint64 = fixed(
   (message, at, value: bigint) => message.writeBigUInt64BE(value, at),
 );
 
-/** CHANNEL-NUMBER, RESPONSE-PORT: two bytes of number, two reserved. */
+/** CHANNEL-NUMBER: two bytes of number, two reserved. */
 export const uint16 = fixed(
   4,
   (message, at) => message.readUInt16BE(at),
   (message, at, value) => message.writeUInt16BE(value, at),
 );
+
+/** RFC 5780 section 7.5 lets one read that its two bytes of padding do not count in the length. */
+export const responsePort: Codec<number> = {
+  ...uint16,
+  read: (message, at, length) => (length === 2 || length === 4 ? message.readUInt16BE(at) : undefined),
+};
 
 /** REQUESTED-TRANSPORT: an IP protocol number and three reserved bytes. */
 export const protocol = fixed(

@@ -7,11 +7,25 @@ export type MessageClass = "request" | "indication" | "success" | "error";
 export const headerBytes = 20;
 export const magicCookie = 0x2112a442;
 
-/** In the order of their two-bit codes. */
-const classes: readonly MessageClass[] = ["request", "indication", "success", "error"];
+/** The bits of a message type that say its class (RFC 8489 appendix A). */
+const classBits: Readonly<Record<MessageClass, number>> = {
+  request: 0x0000,
+  indication: 0x0010,
+  success: 0x0100,
+  error: 0x0110,
+};
 
 export function classOfType(type: number): MessageClass {
-  return classes[((type & 0x0100) >> 7) | ((type & 0x0010) >> 4)] ?? "request";
+  switch (type & 0x0110) {
+    case classBits.request:
+      return "request";
+    case classBits.indication:
+      return "indication";
+    case classBits.success:
+      return "success";
+    default:
+      return "error";
+  }
 }
 
 export function methodOfType(type: number): number {
@@ -20,9 +34,7 @@ export function methodOfType(type: number): number {
 
 export function typeOf(messageClass: MessageClass, method: number): number {
   assert(method >= 0 && method <= 0xfff, `method ${method}`);
-  const code = classes.indexOf(messageClass);
-  const methodBits = ((method & 0x0f80) << 2) | ((method & 0x0070) << 1) | (method & 0x000f);
-  return methodBits | ((code & 2) << 7) | ((code & 1) << 4);
+  return ((method & 0x0f80) << 2) | ((method & 0x0070) << 1) | (method & 0x000f) | classBits[messageClass];
 }
 
 /** Whether these bytes are, by their header, exactly one STUN message: two zero bits and a length that fits. */

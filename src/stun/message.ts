@@ -28,7 +28,10 @@ export interface Message {
   readonly attributes: Attributes;
   /** Type of every attribute that counts, known to the table or not, malformed or not, in order of arrival. */
   readonly types: readonly number[];
-  /** Those of `types` whose value could not be read, and so is not among `attributes`: a request earns a 400. */
+  /**
+   * Those of `types` with a value that could not be read, and so is not among `attributes`. One that is
+   * comprehension-required (below 0x8000) earns a request a 400.
+   */
   readonly malformed: readonly number[];
 }
 
@@ -48,12 +51,11 @@ export interface Protection {
   readonly fingerprint?: boolean | undefined;
 }
 
-const sealTypes: ReadonlySet<number> = new Set([
-  attributeTable.messageIntegrity.type,
-  attributeTable.messageIntegritySha256.type,
-  attributeTable.fingerprint.type,
-]);
+const sha1Type = attributeTable.messageIntegrity.type;
+const sha256Type = attributeTable.messageIntegritySha256.type;
+const fingerprintType = attributeTable.fingerprint.type;
 
+/** With its header. */
 const fingerprintBytes = 8;
 
 /** RFC 3489 knew two methods: Binding and Shared Secret. */
@@ -73,8 +75,9 @@ export function decode(bytes: Uint8Array): Message | undefined {
   if (classic && method > lastClassicMethod) return undefined;
   const body = readBody(buffer);
   if (!body) return undefined;
+  const { attributes, types, malformed } = body;
   const transactionId = buffer.subarray(classic ? 4 : 8, headerBytes);
-  return { class: classOfType(type), method, transactionId, classic, ...body };
+  return { class: classOfType(type), method, transactionId, classic, attributes, types, malformed };
 }
 
 /**
@@ -95,57 +98,46 @@ export function encode(draft: Draft, protection: Protection = {}): Uint8Array {
   return message;
 }
 
-type Body = Pick<Message, "attributes" | "types" | "malformed">;
+interface Body {
+  readonly attributes: Record<string, unknown>;
+  readonly types: number[];
+  readonly malformed: number[];
+}
 
 function readBody(buffer: Buffer): Body | undefined {
-  const attributes: Record<string, unknown> = {};
-  const types: number[] = [];
-  const malformed: number[] = [];
+  const body: Body = { attributes: {}, types: [], malformed: [] };
+  /** The type of the integrity attribute that decides what may still follow, 0 before there is one. */
   let seal = 0;
   for (let at = headerBytes; at < buffer.length; ) {
     const type = buffer.readUInt16BE(at);
-    const length = buffer.readUInt16BE(at + 2);
-    const next = at + 4 + padded(length);
+    const next = at + 4 + padded(buffer.readUInt16BE(at + 2));
     if (next > buffer.length) return undefined;
-    if (type === attributeTable.fingerprint.type && !isRightFingerprint(buffer, at)) return undefined;
+    if (type === fingerprintType && !isRightFingerprint(buffer, at)) return undefined;
     if (counts(type, seal)) {
-      types.push(type);
-      if (!readAttribute(attributes, buffer, at, type, length)) malformed.push(type);
+      readAttribute(body, buffer, at, type);
+      if (type === sha1Type || type === sha256Type) seal = type;
     }
-    if (isIntegrity(type)) seal = Math.max(seal, type);
     at = next;
   }
-  return { attributes, types, malformed };
+  return body;
 }
 
-/** `seal` is the strongest integrity attribute passed so far, 0 for none (RFC 8489 section 9.1.3, last paragraph). */
+/** What may follow an integrity attribute: RFC 8489 section 9, last paragraph of its introduction. */
 function counts(type: number, seal: number): boolean {
-  if (seal === 0 || type === attributeTable.fingerprint.type) return true;
-  return seal === attributeTable.messageIntegrity.type && type === attributeTable.messageIntegritySha256.type;
+  return seal === 0 || type === fingerprintType || (seal === sha1Type && type === sha256Type);
 }
 
-function isIntegrity(type: number): boolean {
-  return type === attributeTable.messageIntegrity.type || type === attributeTable.messageIntegritySha256.type;
-}
-
-/** Puts the value where it belongs; false if there is none to be read. Types not in the table have none to miss. */
-function readAttribute(
-  attributes: Record<string, unknown>,
-  buffer: Buffer,
-  at: number,
-  type: number,
-  length: number,
-): boolean {
+/** A type that was malformed once stays so, and what does not repeat counts where it came first. */
+function readAttribute({ attributes, types, malformed }: Body, buffer: Buffer, at: number, type: number): void {
+  types.push(type);
   const row = rowOfType(type);
-  if (!row) return true;
+  if (!row || malformed.includes(type)) return;
   const earlier = attributes[row.key];
-  if (earlier !== undefined && !row.repeats) return true;
-  const value = row.codec.read(buffer, at + 4, length);
-  if (value === undefined) return false;
-  if (!row.repeats) attributes[row.key] = value;
+  if (earlier !== undefined && !row.repeats) return;
+  const value = row.codec.read(buffer, at + 4, buffer.readUInt16BE(at + 2));
+  if (value === undefined) malformed.push(type);
   else if (Array.isArray(earlier)) earlier.push(value);
-  else attributes[row.key] = [value];
-  return true;
+  else attributes[row.key] = row.repeats ? [value] : value;
 }
 
 function isRightFingerprint(buffer: Buffer, at: number): boolean {
@@ -166,11 +158,15 @@ function entriesOf(attributes: Attributes): Entry[] {
   for (const [key, given] of Object.entries(attributes)) {
     const row = rowOfKey(key);
     assert(row, `no such attribute: ${key}`);
-    if (given === undefined || sealTypes.has(row.type)) continue;
+    if (given === undefined || isSeal(row.type)) continue;
     const values: readonly unknown[] = row.repeats && Array.isArray(given) ? given : [given];
     for (const value of values) entries.push({ row, value, size: row.codec.size(value) });
   }
   return entries;
+}
+
+function isSeal(type: number): boolean {
+  return type === sha1Type || type === sha256Type || type === fingerprintType;
 }
 
 function writeHeader(message: Buffer, draft: Draft): void {
@@ -191,7 +187,7 @@ function writeAttribute(message: Buffer, at: number, { row, value, size }: Entry
 }
 
 function writeFingerprint(message: Buffer, at: number): void {
-  message.writeUInt16BE(attributeTable.fingerprint.type, at);
+  message.writeUInt16BE(fingerprintType, at);
   message.writeUInt16BE(4, at + 2);
   message.writeUInt32BE(fingerprintAt(message, at), at + 4);
 }
