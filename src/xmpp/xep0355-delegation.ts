@@ -3,7 +3,7 @@
 
 import xml, { type Element } from "@xmpp/xml";
 import { answerIq, type IqRequest, type IqRow } from "./iq.ts";
-import { bareJid, isServer, isUserOf, parseJid } from "./jid.ts";
+import { bareJid, isServer, isUserOf, type Jid, parseJid } from "./jid.ts";
 import { errorReply, type Refusal, refuse } from "./stanza-errors.ts";
 
 export const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
@@ -57,17 +57,17 @@ function answerDelegated(delegation: Delegation, namespace: string, request: IqR
   const asker = parseJid(inner?.attrs.from);
   if (!inner || !asker) return refuse("bad-request", "a delegation forwards one IQ");
 
-  const reply = judge();
+  // A server forwards what strangers ask of it, too, and vouches for its own users only.
+  const reply = isUserOf(asker, [domain])
+    ? answerIq(isAskedOfServer(inner, domain, asker) ? delegation.table : [], inner, request)
+    : errorReply(inner, refuse("forbidden"));
   if (!reply) return refuse("bad-request", "only requests are delegated");
   reply.attrs.xmlns = clientNamespace;
   return xml("delegation", { xmlns: namespace }, xml("forwarded", { xmlns: forwardNamespace }, reply));
+}
 
-  function judge(): Element | undefined {
-    if (!inner || !asker) return undefined;
-    // A server forwards what strangers ask of it, too.
-    if (!isUserOf(asker, [domain])) return errorReply(inner, refuse("forbidden"));
-    const addressee = inner.attrs.to ?? domain;
-    const isForServer = addressee === domain || addressee === bareJid(asker);
-    return answerIq(isForServer ? delegation.table : [], inner, request);
-  }
+/** What is asked of one's own account, a server answers as if it were asked itself. */
+function isAskedOfServer(inner: Element, domain: string, asker: Jid): boolean {
+  const { to } = inner.attrs;
+  return to === undefined || to === domain || to === bareJid(asker);
 }
