@@ -37,6 +37,9 @@ export interface TurnOptions {
   readonly newSocketId: () => SocketId;
 }
 
+/** A header and REQUESTED-TRANSPORT. */
+const smallestAllocateBytes = 28;
+
 type Datagram = Extract<Input, { is: "datagram" }>;
 
 const methodNames: ReadonlyMap<number, string> = new Map([
@@ -93,12 +96,13 @@ export class TurnServer implements Machine {
   }
 
   #answer(request: Request): Action[] {
-    const { method, types } = request.message;
+    const { bytes, message } = request;
+    const { method } = message;
     if (!methodNames.has(method)) return [];
     if (method === Method.binding) return this.#conclude(request, binding(request));
 
-    // Nothing can come of a bare header, and a challenge would be three times its size.
-    if (types.length === 0) return this.#conclude(request, refuse(400));
+    // Nothing can come of so little, and a challenge would be three times its size.
+    if (bytes.length < smallestAllocateBytes) return this.#conclude(request, refuse(400));
     const identity = identify(request, this.#door);
     if ("refused" in identity) return this.#conclude(request, identity);
 
