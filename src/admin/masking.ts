@@ -7,6 +7,7 @@ import { formatAddress, parseAddress } from "../stun/address.ts";
 /** A fact of whichever room. */
 export interface AnyFact {
   readonly fact: string;
+  readonly [field: string]: unknown;
 }
 
 export type FactFields = Readonly<Record<string, unknown>>;

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { type Config, type ConfigSources, readConfig } from "../src/config/config.ts";
-import { ConfigError, keysAt } from "../src/config/mistakes.ts";
-import { configSchema } from "../src/config/schema.ts";
+import { type Config, type ConfigSources, readConfig } from "../../src/config/config.ts";
+import { ConfigError, keysAt } from "../../src/config/mistakes.ts";
+import { configSchema } from "../../src/config/schema.ts";
 
 let folder: string;
 
@@ -212,7 +212,7 @@ describe("a secret", () => {
 });
 
 describe("config/sluice.yaml", () => {
-  const reference = fileURLToPath(new URL("../config/sluice.yaml", import.meta.url));
+  const reference = fileURLToPath(new URL("../../config/sluice.yaml", import.meta.url));
   const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c" };
   /** With the keys that have no default: `#key` and, within their sections, `#  key`. */
   const uncommented = readFileSync(reference, "utf8").replace(/^#(?! \S|$)/gm, "");

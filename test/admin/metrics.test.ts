@@ -1,0 +1,99 @@
+// What Prometheus reads: right numbers, and labels of few values.
+
+import { describe, expect, test } from "vitest";
+import { type MetricsSources, openMetrics } from "../../src/admin/metrics.ts";
+import type { Endpoint, Fact, PlaneCounters } from "../../src/contract.ts";
+
+const client: Endpoint = { address: "203.0.113.77", port: 5555 };
+
+const counters: PlaneCounters = {
+  relayed: [
+    { transport: "udp", family: 4, direction: "to-peer", packets: 3, bytes: 300 },
+    { transport: "tcp", family: 6, direction: "to-client", packets: 2, bytes: 20 },
+  ],
+  dropped: {
+    "no-channel": 1,
+    "no-permission": 2,
+    "forbidden-peer": 3,
+    malformed: 4,
+    congested: 5,
+    flooded: 6,
+  },
+  relays: 7,
+  connections: 8,
+};
+
+function open(sources: Partial<MetricsSources> = {}) {
+  return openMetrics({ version: "1.2.3", plane: "portable", counters: () => counters, ...sources });
+}
+
+function answered(method: string, code: number): Fact {
+  return { fact: "answered", method, code, transport: "udp", client };
+}
+
+describe("metrics", () => {
+  test("show what the plane counted, as it is when they are read", async () => {
+    let relays = 1;
+    const metrics = open({ counters: () => ({ ...counters, relays }) });
+    expect(await metrics.read()).toContain("sluice_relay_ports 1\n");
+    relays = 2;
+    const text = await metrics.read();
+    expect(text).toContain("sluice_relay_ports 2\n");
+    expect(text).toContain("sluice_connections 8\n");
+    expect(text).toContain('sluice_relayed_packets_total{transport="udp",family="ipv4",direction="to-peer"} 3\n');
+    expect(text).toContain('sluice_relayed_bytes_total{transport="tcp",family="ipv6",direction="to-client"} 20\n');
+    expect(text).toContain('sluice_dropped_packets_total{reason="forbidden-peer"} 3\n');
+  });
+
+  test("count facts", async () => {
+    const metrics = open();
+    metrics.count(answered("Allocate", 401));
+    metrics.count(answered("Allocate", 401));
+    metrics.count(answered("CreatePermission", 0));
+    for (const relay of [1, 2]) {
+      metrics.count({
+        fact: "allocation-opened",
+        relay,
+        user: "alice",
+        transport: "tcp",
+        client,
+        relayed: { address: "2001:db8::1", port: 50_000 },
+      });
+    }
+    metrics.count({ fact: "allocation-closed", relay: 1, user: "alice", why: "expired" });
+    const text = await metrics.read();
+    expect(text).toContain('sluice_answers_total{method="Allocate",code="401",transport="udp"} 2\n');
+    expect(text).toContain('sluice_answers_total{method="CreatePermission",code="0",transport="udp"} 1\n');
+    expect(text).toContain('sluice_allocations_opened_total{transport="tcp",family="ipv6"} 2\n');
+    expect(text).toContain('sluice_allocations_closed_total{reason="expired"} 1\n');
+    expect(text).toContain("sluice_allocations 1\n");
+  });
+
+  test("show the state of the component", async () => {
+    let state = "offline";
+    const metrics = open({ component: { states: ["online", "offline"], state: () => state } });
+    metrics.countXmpp({ fact: "credentials-issued" });
+    expect(await metrics.read()).toContain('sluice_component_state{state="offline"} 1\n');
+    state = "online";
+    const text = await metrics.read();
+    expect(text).toContain('sluice_component_state{state="offline"} 0\n');
+    expect(text).toContain('sluice_component_state{state="online"} 1\n');
+    expect(text).toContain('sluice_xmpp_facts_total{fact="credentials-issued"} 1\n');
+  });
+
+  test("have those of the process, too", async () => {
+    expect(await open().read()).toMatch(/^process_resident_memory_bytes \d+/m);
+  });
+
+  test("stay few and nameless, whatever comes", async () => {
+    const metrics = open();
+    for (let code = 0; code < 1000; code += 1) metrics.count(answered(`method ${code}`, code));
+    metrics.count({ fact: "allocation-opened", relay: 1, user: "alice", transport: "udp", client, relayed: client });
+    const text = await metrics.read();
+    const answers = text.split("\n").filter((line) => line.startsWith("sluice_answers_total"));
+    expect(answers.length).toBeLessThan(30);
+    expect(answers).toContainEqual(expect.stringContaining('method="other",code="other"'));
+    expect(text).not.toContain("alice");
+    expect(text).not.toContain(client.address);
+  });
+});
