@@ -1,0 +1,63 @@
+// Servers side by side, each with a load generator of its own, measured in turn: what the machine's neighbours do then
+// falls on all of them alike.
+
+import { LoadGenerator } from "./load/generator.ts";
+import type { Plan } from "./plan.ts";
+import { type Server, type ServerName, startServer } from "./servers/server.ts";
+import { openTopology } from "./topology.ts";
+
+export interface Contestant {
+  readonly name: ServerName;
+  readonly server: Server;
+  readonly load: LoadGenerator;
+}
+
+export class Contest {
+  readonly contestants: readonly Contestant[];
+  readonly #plan: Plan;
+
+  private constructor(plan: Plan, contestants: readonly Contestant[]) {
+    this.#plan = plan;
+    this.contestants = contestants;
+  }
+
+  static async open(plan: Plan, names: readonly ServerName[] = plan.servers): Promise<Contest> {
+    const topology = await openTopology(plan.topology, plan.stage);
+    const contestants: Contestant[] = [];
+    for (const name of names) {
+      const server = await startServer(name, plan.stage, topology);
+      contestants.push({ name, server, load: new LoadGenerator(plan.stage, topology, server) });
+    }
+    return new Contest(plan, contestants);
+  }
+
+  /** Each contestant once a round, each round begun by another. A contestant that fails once is left out: no values. */
+  async inTurn<Result>(
+    what: string,
+    run: (contestant: Contestant) => Promise<Result>,
+  ): Promise<Map<ServerName, Result[]>> {
+    const results = new Map<ServerName, Result[]>(this.contestants.map(({ name }) => [name, []]));
+    for (let round = 0; round < this.#plan.repeats; round++) {
+      for (let turn = 0; turn < this.contestants.length; turn++) {
+        const contestant = this.contestants[(round + turn) % this.contestants.length];
+        const sofar = contestant && results.get(contestant.name);
+        if (!contestant || !sofar) continue;
+        try {
+          sofar.push(await run(contestant));
+        } catch (problem) {
+          this.#plan.say(`${what}: ${problem instanceof Error ? problem.message : problem}`);
+          results.delete(contestant.name);
+        }
+      }
+    }
+    this.#plan.say(what);
+    return results;
+  }
+
+  async close(): Promise<void> {
+    for (const { load, server } of this.contestants) {
+      await load.stop();
+      await server.program.stop();
+    }
+  }
+}

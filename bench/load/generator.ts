@@ -1,0 +1,154 @@
+// The load generator (load.cpp) as the suite sees it: compiled when it is needed, one process a server, one question at
+// a time over its stdin.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface, type Interface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { longTermKey } from "../../src/stun/keys.ts";
+import { account } from "../servers/place.ts";
+import type { Server } from "../servers/server.ts";
+import type { Program, Stage } from "../servers/stage.ts";
+import type { Topology } from "../topology.ts";
+
+export type Direction = "to-peer" | "to-client" | "echo" | "relay-to-relay";
+
+export interface ForwardOptions {
+  readonly direction: Direction;
+  readonly framing: "channel" | "indication";
+  /** Bytes of payload in a packet. */
+  readonly size: number;
+  readonly clients: number;
+  /** Packets of one client in a row. */
+  readonly burst: number;
+  /** Packets under way at once. */
+  readonly underway: number;
+  readonly seconds: number;
+  /** Packets a second; 0 for as many as may be under way. */
+  readonly rate: number;
+}
+
+export interface ForwardResult {
+  readonly sent: number;
+  /** Packets that came out of the relay while it was measured. */
+  readonly forwarded: number;
+  readonly lost: number;
+  /** Not what was sent, or not where it belongs. */
+  readonly corrupt: number;
+  readonly reordered: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  /** Share of its turns in which the generator had to wait for the server. */
+  readonly fullShare: number;
+  readonly p50Microseconds: number;
+  readonly p99Microseconds: number;
+}
+
+export interface RequestsResult {
+  readonly done: number;
+  /** Unanswered, or asked again. */
+  readonly lost: number;
+  readonly corrupt: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+/** RFC 8656 section 9: a permission lasts 300 seconds, so renew well before. */
+const renewAfterMillis = 120_000;
+
+export class LoadGenerator {
+  readonly #program: Program;
+  readonly #answers: AsyncIterator<string>;
+  readonly #server: Server;
+  #renewedAt = Date.now();
+
+  constructor(stage: Stage, topology: Topology, server: Server) {
+    const { username, realm, password } = account;
+    const options = {
+      server: server.at.address,
+      port: server.at.port,
+      clients: topology.firstClient,
+      peers: topology.firstPeer,
+      username,
+      realm,
+      key: Buffer.from(longTermKey(username, realm, password)).toString("hex"),
+      pids: [server.program.pid, ...topology.kernelThreads].join(","),
+    };
+    this.#server = server;
+    this.#program = stage.start([...topology.asLoad, compiledGenerator(), ...words(options)]);
+    this.#answers = linesOf(this.#program)[Symbol.asyncIterator]();
+  }
+
+  /** Brings the number of clients that have an allocation, and in it a channel to their peer, up to this. */
+  async allocate(clients: number): Promise<void> {
+    await this.#ask("allocate", { clients });
+  }
+
+  /** Binds channels between the clients, two and two, for `relay-to-relay`. */
+  async pair(): Promise<void> {
+    await this.#ask("pair", {});
+  }
+
+  async forward(options: ForwardOptions): Promise<ForwardResult> {
+    if (Date.now() - this.#renewedAt > renewAfterMillis) {
+      await this.#ask("renew", {});
+      this.#renewedAt = Date.now();
+    }
+    return (await this.#ask("forward", { ...options })) as ForwardResult;
+  }
+
+  async askForBindings(options: { clients: number; underway: number; seconds: number }): Promise<RequestsResult> {
+    return (await this.#ask("binding", options)) as RequestsResult;
+  }
+
+  /** Allocations made and given back, with a permission and a channel in between or without. */
+  async churn(options: { isWithChannel: boolean; underway: number; seconds: number }): Promise<RequestsResult> {
+    const { isWithChannel, ...rest } = options;
+    return (await this.#ask("churn", { ...rest, channel: isWithChannel ? 1 : 0 })) as RequestsResult;
+  }
+
+  async stop(): Promise<void> {
+    await this.#program.stop();
+  }
+
+  async #ask(command: string, options: Readonly<Record<string, string | number>>): Promise<unknown> {
+    this.#program.child.stdin?.write(`${[command, ...words(options)].join(" ")}\n`);
+    const { value, done } = await this.#answers.next();
+    const answer = done ? { problem: this.#program.lastWords() } : JSON.parse(value);
+    if (!answer.problem) return answer;
+    throw new Error(`${this.#server.name}: ${answer.problem}\n${this.#server.program.lastWords()}`);
+  }
+}
+
+function words(options: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(options).map(([name, value]) => `${name}=${value}`);
+}
+
+function linesOf({ child }: Program): Interface {
+  if (!child.stdout) throw new Error("the generator has no stdout");
+  return createInterface({ input: child.stdout });
+}
+
+/** The path of the program. It is named after its sources, so that it is compiled once for each state of them. */
+function compiledGenerator(): string {
+  const built = fileURLToPath(new URL("../../", import.meta.url));
+  const sources = fileURLToPath(new URL("../../../load/", import.meta.url));
+  const hash = createHash("sha256");
+  for (const name of readdirSync(sources)
+    .filter((file) => /\.(cpp|h)$/.test(file))
+    .sort()) {
+    hash.update(readFileSync(join(sources, name)));
+  }
+  const path = join(built, `load-${hash.digest("hex").slice(0, 12)}`);
+  if (existsSync(path)) return path;
+  mkdirSync(built, { recursive: true });
+  const fresh = `${path}.${process.pid}`;
+  const compiler = ["-O2", "-std=c++20", "-Wall", "-Wextra", "-o", fresh, join(sources, "load.cpp")];
+  const { status, error, stderr } = spawnSync("g++", compiler, { encoding: "utf8" });
+  if (error) throw new Error("the load generator needs a compiler: apt-get install g++", { cause: error });
+  if (status !== 0) throw new Error(`the load generator does not compile:\n${stderr}`);
+  renameSync(fresh, path);
+  return path;
+}

@@ -1,0 +1,41 @@
+// Sluice as it is built, over one of its planes.
+
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { stringify } from "yaml";
+import { account, allocationLimit, type Place, relayPorts } from "./place.ts";
+import type { Program } from "./stage.ts";
+
+const root = fileURLToPath(new URL("../../../../", import.meta.url));
+const main = join(root, "dist", "main.js");
+const nativePlane = join(root, "src", "dataplane", "native.ts");
+
+export function whyNoSluice(plane: "portable" | "native"): string | undefined {
+  if (!existsSync(main)) return "npm run build";
+  return plane === "portable" || existsSync(nativePlane) ? undefined : "there is no native plane yet";
+}
+
+export function startSluice({ stage, topology, at, folder }: Place, plane: "portable" | "native"): Program {
+  const file = join(folder, "sluice.yaml");
+  const config = {
+    listen: [`udp://${at.address}:${at.port}`],
+    user: { [account.username]: account.password },
+    realm: account.realm,
+    "relay-address": [at.address],
+    "relay-ports": `${relayPorts.first}-${relayPorts.last}`,
+    dataplane: plane,
+    metrics: "none",
+    loopback: topology.name === "loopback",
+    peers: { allow: topology.networks },
+    quota: {
+      allocations: allocationLimit,
+      "allocations-per-user": allocationLimit,
+      "allocations-per-address": allocationLimit,
+    },
+    log: { level: "warn" },
+    state: folder,
+  };
+  writeFileSync(file, stringify(config));
+  return stage.start([...topology.asServer, process.execPath, main, "serve", "--config", file], { folder });
+}

@@ -1,0 +1,64 @@
+// Everything that the suite starts, so that it can be sure to have ended all of it: programs by their pid, and folders.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Program {
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** The last of what it printed. */
+  lastWords(): string;
+  stop(): Promise<void>;
+}
+
+export class Stage {
+  readonly #endings = new Set<() => void | Promise<void>>();
+
+  /** `end` runs when the stage closes, unless it is called earlier through what this returns. */
+  onClose(end: () => void | Promise<void>): () => Promise<void> {
+    const once = async () => {
+      if (this.#endings.delete(once)) await end();
+    };
+    this.#endings.add(once);
+    return once;
+  }
+
+  /** Ends what is still there, the youngest first. */
+  async close(): Promise<void> {
+    for (const end of [...this.#endings].reverse()) await end();
+  }
+
+  newFolder(name: string): string {
+    const folder = mkdtempSync(join(tmpdir(), `sluice-bench-${name}-`));
+    this.onClose(() => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  }
+
+  /** Starts a program. `command` must end in the program itself, not in a shell, so that the pid is its own. */
+  start(command: readonly string[], options: { readonly folder?: string } = {}): Program {
+    const [file = "", ...args] = command;
+    const child = spawn(file, args, { cwd: options.folder, stdio: ["pipe", "pipe", "pipe"] });
+    let words = "";
+    const keep = (text: string) => {
+      words = (words + text).slice(-2000);
+    };
+    child.stderr.setEncoding("utf8").on("data", keep);
+    child.stdout.setEncoding("utf8").on("data", keep);
+    const gone = new Promise<void>((resolve) => {
+      child.once("close", () => resolve());
+      child.once("error", (problem) => {
+        keep(problem.message);
+        resolve();
+      });
+    });
+    const stop = this.onClose(async () => {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+      const impatience = setTimeout(() => child.kill("SIGKILL"), 3000);
+      await gone;
+      clearTimeout(impatience);
+    });
+    return { pid: child.pid ?? 0, child, lastWords: () => words, stop };
+  }
+}
