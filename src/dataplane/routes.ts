@@ -156,9 +156,9 @@ export function judgeAtRelay(
   return way ? { way, payload: bytes } : "no-permission";
 }
 
-/** Port and framing in 29 bits, so that the map's keys stay small integers. */
+/** Port and framing in 31 bits, so that the map's keys stay small integers. */
 function slot(port: number, framing: Framing): number {
-  return port * 0x2000 + (framing === "bare" ? 0 : framing === "indication" ? 0x1fff : framing - 0x3fff);
+  return port * 0x8000 + (framing === "bare" ? 0 : framing === "indication" ? 1 : framing);
 }
 
 function isSameLeg(one: Leg, other: Leg): boolean {

@@ -1,7 +1,8 @@
 // ChannelData (RFC 8656 sections 12.4 to 12.6): two bytes of channel number, two of length, then the payload.
 
 export const firstChannel = 0x4000;
-export const lastChannel = 0x4fff;
+/** RFC 8656 ends at 0x4fff; RFC 5766 clients choose from all that the first two bits leave (section 11). */
+export const lastChannel = 0x7fff;
 
 const headerBytes = 4;
 
@@ -10,7 +11,7 @@ export interface ChannelData {
   readonly payload: Uint8Array;
 }
 
-/** Undefined for anything else, reserved numbers included. What follows the payload is padding. Does not copy. */
+/** Undefined for anything else. What follows the payload is padding. Does not copy. */
 export function readChannelData(bytes: Uint8Array): ChannelData | undefined {
   if (bytes.length < headerBytes) return undefined;
   const channel = uint16(bytes, 0);

@@ -1,12 +1,10 @@
 // ChannelBind: a number for a peer, and a permission for it (RFC 8656 section 12.2).
 
 import { familyOf } from "../../contract.ts";
+import { firstChannel, lastChannel } from "../../stun/channel-data.ts";
 import type { Allocation } from "../allocation.ts";
 import { type AuthenticRequest, grant, type Outcome, refuse } from "../request.ts";
 import type { Turn } from "../turn.ts";
-
-const firstChannel = 0x4000;
-const lastChannel = 0x4fff;
 
 export function channelBind({ now, message }: AuthenticRequest, allocation: Allocation, turn: Turn): Outcome {
   const { channelNumber: number, xorPeerAddress: [peer] = [] } = message.attributes;
