@@ -53,7 +53,7 @@ class PortablePlane implements Dataplane {
   readonly #tally = new Tally();
   readonly #lost = () => this.#tally.drop("congested");
   readonly #budget: HandUpBudget;
-  readonly #routes = new RouteTable((to) => !this.#relays.has(to.socket) || this.#options.mayReach(to.peer));
+  readonly #routes = new RouteTable((to) => this.#isForClients(to.socket) || this.#options.mayReach(to.peer));
   readonly #udpListeners = new Map<SocketId, UdpSocket>();
   readonly #streams: Streams;
   readonly #ports: ReadonlyMap<Family, RelayPorts>;
@@ -202,6 +202,10 @@ class PortablePlane implements Dataplane {
     return true;
   }
 
+  #isForClients(socket: SocketId): boolean {
+    return this.#udpListeners.has(socket) || this.#streams.connection(socket) !== undefined;
+  }
+
   #hungUp(connection: SocketId): void {
     this.#routes.forget(connection);
     if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
@@ -217,11 +221,13 @@ class PortablePlane implements Dataplane {
     const transport = this.#streams.connection(via) ? "tcp" : "udp";
     this.#opening.add(id);
     const bound = await this.#bindRelay(id, ports);
-    if (!this.#opening.delete(id)) {
-      await bound?.socket.close();
-      if (bound) ports.release(bound.drawn);
-    } else if (bound) this.#opened(new Relay({ id, transport, tally: this.#tally, ...bound }));
-    else this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
+    const isWanted = this.#opening.delete(id);
+    if (isWanted && bound) this.#opened(new Relay({ id, transport, tally: this.#tally, ...bound }));
+    else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
+    else if (bound) {
+      this.#settle(bound.socket.close());
+      ports.release(bound.drawn);
+    }
   }
 
   /** Undefined when no port is to be had, or the relay is no longer wanted. */
@@ -260,8 +266,8 @@ class PortablePlane implements Dataplane {
     this.#relays.delete(id);
     this.#routes.forget(id);
     for (const { address, port } of [relay.socket.at, relay.at]) this.#own.get(address)?.delete(port);
-    const ports = this.#ports.get(familyOf(relay.drawn.address.bind));
-    this.#settle(relay.socket.close().then(() => ports?.release(relay.drawn)));
+    this.#settle(relay.socket.close());
+    this.#ports.get(familyOf(relay.drawn.address.bind))?.release(relay.drawn);
     this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
   }
 

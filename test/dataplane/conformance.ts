@@ -1,0 +1,15 @@
+// What every plane has to do, seen from outside: real sockets on loopback, the plane only through its contract.
+
+import { describe } from "vitest";
+import { describeRelayPorts } from "./conformance/relay-ports.ts";
+import { describeRouting } from "./conformance/routing.ts";
+import { describeStreams } from "./conformance/streams.ts";
+import type { Make } from "./rig.ts";
+
+export function describePlane(name: string, make: Make): void {
+  describe(name, () => {
+    describeRouting(make);
+    describeRelayPorts(make);
+    describeStreams(make);
+  });
+}

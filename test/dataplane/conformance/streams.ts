@@ -1,0 +1,244 @@
+// Clients on TCP: frames in any segmentation, and what becomes of connections that read slowly, lie or end.
+
+import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Endpoint, Input, Listener, SocketId } from "../../../src/contract.ts";
+import { readChannelData } from "../../../src/stun/channel-data.ts";
+import { decode, encode } from "../../../src/stun/message.ts";
+import { Method } from "../../../src/stun/methods.ts";
+import { pad } from "../../../src/stun/stream.ts";
+import { anyPort, channelData, type Make, Rig, type TcpEnd, type UdpEnd, until } from "../rig.ts";
+
+const channel = 0x4001;
+
+/** A client whose connection the plane has named `via`, with one relay port, and one peer. */
+interface Scene {
+  readonly listener: Listener;
+  readonly client: TcpEnd;
+  readonly via: SocketId;
+  readonly peer: UdpEnd;
+  readonly relay: SocketId;
+  readonly at: Endpoint;
+}
+
+function stun(mark: number, dataBytes = 0): Buffer {
+  const attributes = dataBytes > 0 ? { data: Buffer.alloc(dataBytes, mark) } : {};
+  const transactionId = Buffer.alloc(12, mark);
+  return Buffer.from(encode({ class: "request", method: Method.binding, transactionId, attributes }));
+}
+
+export function describeStreams(make: Make): void {
+  describe("a stream connection", () => {
+    let rig: Rig;
+    beforeEach(() => {
+      rig = new Rig(make);
+    });
+    afterEach(() => rig.close());
+
+    async function nextDatagram(): Promise<Extract<Input, { is: "datagram" }>> {
+      const input = await rig.handed.next();
+      if (input.is !== "datagram") throw new Error(`handed ${JSON.stringify(input)}`);
+      return input;
+    }
+
+    async function connection(listener: Listener): Promise<{ readonly client: TcpEnd; readonly via: SocketId }> {
+      const client = await rig.tcp(listener);
+      client.send(stun(0));
+      const { on, via, from } = await nextDatagram();
+      expect(on).toEqual(listener);
+      expect(from).toEqual(client.at);
+      return { client, via };
+    }
+
+    async function scene(): Promise<Scene> {
+      const listener = await rig.listen("tcp");
+      const { client, via } = await connection(listener);
+      return { listener, client, via, peer: await rig.udp(), ...(await rig.openRelay(4, via)) };
+    }
+
+    function bind({ via, client, relay, peer }: Scene, number = channel): void {
+      rig.route(rig.leg(via, client.at, number), rig.leg(relay, peer.at));
+    }
+
+    test.each([4, 6] as const)("has a socket id of its own over IPv%d, and answers find it", async (family) => {
+      const listener = await rig.listen("tcp", family);
+      const [one, other] = [await connection(listener), await connection(listener)];
+      expect(new Set([listener.socket, one.via, other.via]).size).toBe(3);
+      expect(rig.plane.counters().connections).toBe(2);
+      for (const { client, via } of [other, one]) {
+        rig.plane.perform({ do: "send", via, to: client.at, bytes: stun(via) });
+        expect(Buffer.from(await client.next())).toEqual(stun(via));
+      }
+    });
+
+    test("carries channels and permissions like a datagram does, padded to four bytes", async () => {
+      const on = await scene();
+      bind(on);
+      on.client.send(pad(channelData(channel, "out")));
+      expect((await on.peer.next()).toString()).toBe("out");
+      on.peer.send("inner", on.at);
+      expect(Buffer.from(await on.client.next())).toEqual(channelData(channel, "inner"));
+      expect(Buffer.concat(on.client.chunks)).toEqual(Buffer.concat([channelData(channel, "inner"), Buffer.alloc(3)]));
+
+      const other = await rig.udp("127.0.0.9");
+      rig.route(rig.leg(on.via, on.client.at, "indication"), rig.leg(on.relay, anyPort(other.at)));
+      other.send("indicated", on.at);
+      expect(decode(await on.client.next())?.attributes.xorPeerAddress).toEqual([other.at]);
+      expect(rig.plane.counters().relayed).toEqual([
+        { transport: "tcp", family: 4, direction: "to-peer", packets: 1, bytes: 3 },
+        { transport: "tcp", family: 4, direction: "to-client", packets: 2, bytes: 14 },
+      ]);
+    });
+
+    test("carries nothing and everything a peer can send", async () => {
+      const on = await scene();
+      bind(on);
+      for (const payload of [Buffer.alloc(0), Buffer.alloc(65_507, 7)]) {
+        on.client.send(pad(channelData(channel, payload)));
+        expect((await on.peer.next()).equals(payload)).toBe(true);
+        on.peer.send(payload, on.at);
+        expect(Buffer.from(await on.client.next()).equals(channelData(channel, payload))).toBe(true);
+      }
+    });
+
+    test("gives the same frames however the stream is cut", async () => {
+      const on = await scene();
+      bind(on);
+      const frame = fc.oneof(
+        fc.uint8Array({ maxLength: 300 }).map((bytes) => pad(channelData(channel, bytes))),
+        fc.tuple(fc.nat(255), fc.nat(300)).map(([mark, dataBytes]) => stun(mark, dataBytes)),
+      );
+      const cuts = fc.array(fc.nat(999), { maxLength: 12 });
+      await fc.assert(
+        fc.asyncProperty(fc.array(frame, { minLength: 1, maxLength: 12 }), cuts, async (frames, permille) => {
+          const stream = Buffer.concat(frames);
+          const ends = permille.map((each) => Math.floor((stream.length * each) / 1000)).sort((a, b) => a - b);
+          let start = 0;
+          for (const end of [...ends, stream.length]) {
+            on.client.send(stream.subarray(start, end));
+            await setImmediate();
+            start = end;
+          }
+          for (const sent of frames) {
+            const data = readChannelData(sent);
+            if (data) expect(await on.peer.next()).toEqual(Buffer.from(data.payload));
+            else expect(Buffer.from((await nextDatagram()).bytes)).toEqual(Buffer.from(sent));
+          }
+        }),
+        { numRuns: 30 },
+      );
+    });
+
+    test("drops ChannelData without a route, and goes on", async () => {
+      const on = await scene();
+      bind(on);
+      on.client.send(pad(channelData(channel + 1, "not bound")));
+      on.client.send(pad(channelData(channel, "bound")));
+      expect((await on.peer.next()).toString()).toBe("bound");
+      expect(rig.plane.counters().dropped["no-channel"]).toBe(1);
+    });
+
+    test("does not use the routes of another connection from the same address", async () => {
+      const on = await scene();
+      bind(on);
+      const { client } = await connection(on.listener);
+      client.send(pad(channelData(channel, "not mine")));
+      client.send(stun(1));
+      await nextDatagram();
+      expect(rig.plane.counters().dropped["no-channel"]).toBe(1);
+    });
+
+    test.each([
+      ["TLS", Buffer.from("160301020001000001", "hex")],
+      ["STUN without magic cookie", Buffer.alloc(20)],
+      ["RTP", Buffer.from([0x80, 0, 0, 1, 0, 0, 0, 0])],
+    ])("that turns to %s is closed", async (_, garbage) => {
+      const { client, via } = await connection(await rig.listen("tcp"));
+      client.send(garbage);
+      await client.closed;
+      expect(await rig.handed.next()).toEqual({ is: "hung-up", via });
+      expect(rig.plane.counters().connections).toBe(0);
+    });
+
+    test("that ends is said to have hung up, its routes end, and writing to it is harmless", async () => {
+      const on = await scene();
+      bind(on);
+      await on.client.close();
+      expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
+      rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(1) });
+      on.peer.send("to nobody", on.at);
+      const heir = await connection(on.listener);
+      rig.route(rig.leg(heir.via, heir.client.at, channel), rig.leg(on.relay, on.peer.at));
+      on.peer.send("to the heir", on.at);
+      expect(Buffer.from(await heir.client.next())).toEqual(channelData(channel, "to the heir"));
+      expect(rig.plane.counters().dropped["no-permission"]).toBe(1);
+      expect(rig.plane.counters().connections).toBe(1);
+    });
+
+    describe("whose client does not read", () => {
+      const payloadBytes = 60_000;
+
+      /** Relays numbered packets to a client that does not read, until `enough` were given up. Returns how many. */
+      async function stuff(on: Scene, enough: number): Promise<number> {
+        on.client.socket.pause();
+        let sent = 0;
+        while (rig.plane.counters().dropped.congested < enough) {
+          const payload = Buffer.alloc(payloadBytes);
+          payload.writeUInt32BE(sent);
+          on.peer.send(payload, on.at);
+          sent += 1;
+          await until(() => rig.plane.usage(on.relay)?.toClient.packets === sent);
+        }
+        return sent;
+      }
+
+      test("loses its oldest media, which is counted, and keeps the newest and every answer", async () => {
+        const on = await scene();
+        bind(on);
+        const sent = await stuff(on, 20);
+        rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(1) });
+        rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(2) });
+        on.client.socket.resume();
+
+        const numbers: number[] = [];
+        const answers: Uint8Array[] = [];
+        while (numbers.at(-1) !== sent - 1 || answers.length < 2) {
+          const bytes = await on.client.next();
+          const data = readChannelData(bytes);
+          if (data) numbers.push(Buffer.from(data.payload).readUInt32BE());
+          else answers.push(bytes);
+        }
+        expect(answers.map((bytes) => Buffer.from(bytes))).toEqual([stun(1), stun(2)]);
+        expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+        expect(sent - numbers.length).toBe(rig.plane.counters().dropped.congested);
+
+        on.peer.send("flows again", on.at);
+        expect(Buffer.from(await on.client.next())).toEqual(channelData(channel, "flows again"));
+      });
+
+      test("is hung up on when it asks on and on", async () => {
+        const on = await scene();
+        bind(on);
+        await stuff(on, 1);
+        while (rig.plane.counters().connections > 0) {
+          rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(1, 1000) });
+          await setImmediate();
+        }
+        expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
+      });
+
+      test("does not hold up others", async () => {
+        const on = await scene();
+        bind(on);
+        await stuff(on, 1);
+        const { client, via } = await connection(on.listener);
+        const peer = await rig.udp();
+        const { relay, at } = await rig.openRelay(4, via);
+        bind({ ...on, client, via, peer, relay, at });
+        peer.send("in time", at);
+        expect(Buffer.from(await client.next())).toEqual(channelData(channel, "in time"));
+      });
+    });
+  });
+}
