@@ -1,0 +1,67 @@
+// The program as an operator runs it: a process with a state folder of its own, always stopped.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, inject, onTestFinished, vi } from "vitest";
+
+const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+
+export interface SluiceProcess {
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Resolves when it has printed all of these on stdout; fails when it ends before. */
+  printed(...patterns: RegExp[]): Promise<void>;
+  kill(signal: NodeJS.Signals): void;
+  /** Resolves with the exit code, or the signal it died of. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+}
+
+/** A folder that is gone when the test is over. */
+export function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-cli-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Starts `sluice` with these arguments; it is killed when the test is over. */
+export function startSluice(args: readonly string[], env: NodeJS.ProcessEnv = {}): SluiceProcess {
+  expect(inject("buildFaults")).toBe("");
+  const child = spawn(process.execPath, [program, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, STATE_DIRECTORY: newFolder(), ...env },
+  });
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const ended = endOf(child);
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  return {
+    stdout,
+    stderr,
+    ended,
+    kill: (signal) => child.kill(signal),
+    async printed(...patterns) {
+      const found = vi.waitFor(() => patterns.forEach((pattern) => void expect(stdout()).toMatch(pattern)), 15_000);
+      const died = ended.then((end) => Promise.reject(new Error(`ended with ${end}: ${stdout()}${stderr()}`)));
+      await Promise.race([found, died]);
+    },
+  };
+}
+
+function collect(stream: NodeJS.ReadableStream): () => string {
+  let text = "";
+  stream.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  return () => text;
+}
+
+async function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
+  const [code, signal] = await once(child, "close");
+  return code ?? signal;
+}

@@ -1,0 +1,18 @@
+// Builds the program once, before any test: the tests of the command line run what `npm start` runs.
+
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** What the compiler said; empty if all is well. */
+    buildFaults: string;
+  }
+}
+
+export function setup({ provide }: TestProject): void {
+  const cwd = fileURLToPath(new URL("..", import.meta.url));
+  const build = spawnSync("npm", ["run", "--silent", "build"], { cwd, encoding: "utf8" });
+  provide("buildFaults", build.status === 0 ? "" : `${build.stdout}${build.stderr}${build.error ?? ""}`);
+}
