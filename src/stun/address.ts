@@ -53,7 +53,7 @@ function parseIpv4(text: string): Uint8Array | undefined {
       value = value * 10 + digit;
       digits++;
     } else {
-      if (digits === 0 || value > 255 || part > 3 || (i < text.length && text[i] !== ".")) return undefined;
+      if (digits === 0 || value > 255 || (i < text.length && text[i] !== ".")) return undefined;
       bytes[part++] = value;
       digits = 0;
       value = 0;

@@ -1,5 +1,6 @@
 // MESSAGE-INTEGRITY and MESSAGE-INTEGRITY-SHA256: HMACs over the message before them, with the length in the header
-// set as if they were its last attribute (RFC 8489 sections 14.5 and 14.6).
+// set as if they were its last attribute (RFC 8489 sections 14.5 and 14.6). RFC 3489 had another one, which padded that
+// text to 64 bytes; nobody is left who sends it.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { attributeTable } from "./attributes.ts";

@@ -29,7 +29,7 @@ export interface Message {
   /** Type of every attribute that counts, known to the table or not, malformed or not, in order of arrival. */
   readonly types: readonly number[];
   /**
-   * Those of `types` with a value that could not be read, and so is not among `attributes`. One that is
+   * Those of `types` of which a value could not be read, and so is not among `attributes`. One that is
    * comprehension-required (below 0x8000) earns a request a 400.
    */
   readonly malformed: readonly number[];
@@ -174,7 +174,7 @@ function writeHeader(message: Buffer, draft: Draft): void {
   assert.equal(transactionId.length, classic ? 16 : 12, "bytes of the transaction id");
   message.writeUInt16BE(typeOf(draft.class, draft.method), 0);
   message.writeUInt16BE(message.length - headerBytes, 2);
-  if (!classic) message.writeUInt32BE(magicCookie, 4);
+  message.writeUInt32BE(magicCookie, 4);
   message.set(transactionId, classic ? 4 : 8);
 }
 

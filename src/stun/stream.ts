@@ -5,8 +5,8 @@ import { padded } from "./codecs.ts";
 import { asBuffer, headerBytes, magicCookie } from "./header.ts";
 
 const channelHeaderBytes = 4;
-/** Enough of a frame to tell its kind and length, and that STUN is what it claims to be. */
-const leadBytes = { stun: 8, channelData: channelHeaderBytes };
+/** Type, length and magic cookie: enough to tell STUN from what is none. RFC 3489 clients had no use for streams. */
+const stunLeadBytes = 8;
 
 /** The longest payload that fits a UDP datagram; nothing longer can be relayed, so nothing longer is awaited. */
 const longestPayloadBytes = 65_527;
@@ -20,7 +20,7 @@ export function pad(frame: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Cuts one stream into frames. Holds at most one unfinished frame, so never more than 64 KiB. */
+/** Cuts one stream into frames. From one chunk to the next it holds no more than one unfinished frame. */
 export class Deframer {
   /** The first `#length` bytes of it have arrived and belong to no finished frame. */
   #held = Buffer.alloc(0);
@@ -43,7 +43,7 @@ export class Deframer {
       frames.push(bytes.subarray(0, size));
       bytes = bytes.subarray(padded(size));
     }
-    if (this.#length === 0 || frames.length > 0 || this.#isBroken) this.#hold(bytes);
+    if (this.#length === 0 || frames.length > 0) this.#hold(bytes);
     return frames;
   }
 
@@ -52,7 +52,7 @@ export class Deframer {
     if (bytes.length === 0) return undefined;
     const kind = bytes.readUInt8(0) >> 6;
     if (kind > 1) return this.#break();
-    if (bytes.length < (kind === 0 ? leadBytes.stun : leadBytes.channelData)) return undefined;
+    if (bytes.length < (kind === 0 ? stunLeadBytes : channelHeaderBytes)) return undefined;
     const length = bytes.readUInt16BE(2);
     if (kind === 1) return length > longestPayloadBytes ? this.#break() : channelHeaderBytes + length;
     const isStun = length % 4 === 0 && bytes.readUInt32BE(4) === magicCookie;
@@ -79,7 +79,7 @@ export class Deframer {
 
   /** A copy: the frames handed out share the bytes it was cut from, and a short rest shall not keep them alive. */
   #hold(rest: Buffer): void {
-    this.#held = Buffer.from(this.#isBroken ? [] : rest);
+    this.#held = Buffer.from(rest);
     this.#length = this.#held.length;
   }
 }

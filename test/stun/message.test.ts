@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fingerprintAt } from "../../src/stun/fingerprint.ts";
 import { shortTermKey } from "../../src/stun/keys.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
@@ -111,9 +112,15 @@ describe("decode refuses", () => {
     wrong[27] = 6;
     expect(decode(wrong)).toBeUndefined();
     expect(decode(request("80280000"))).toBeUndefined();
-    const followed = Buffer.concat([right, Buffer.from(dontFragment, "hex")]);
-    followed.writeUInt16BE(followed.length - 20, 2);
+    const shorter = request("80280003 00000000");
+    shorter.writeUInt32BE(fingerprintAt(shorter, 20), 24);
+    expect(decode(shorter)).toBeUndefined();
+    const followed = request("80280004 00000000", dontFragment);
+    followed.writeUInt32BE(fingerprintAt(followed, 20), 24);
     expect(decode(followed)).toBeUndefined();
+    const last = request(dontFragment, "80280004 00000000");
+    last.writeUInt32BE(fingerprintAt(last, 24), 28);
+    expect(decode(last)?.types).toEqual([0x001a, 0x8028]);
   });
 });
 

@@ -69,6 +69,11 @@ describe("a stream of frames", () => {
     );
   });
 
+  test("waits for the longest frame without copying what it has for every byte", () => {
+    const frame = Buffer.from(pad(writeChannelData(0x4000, Buffer.alloc(65_527, 1))));
+    expect(deframe(bytewise(frame)).frames).toEqual([frame.subarray(0, 4 + 65_527)]);
+  });
+
   test("gives frames that later chunks do not overwrite", () => {
     const first = writeChannelData(0x4001, Buffer.from("first"));
     const second = writeChannelData(0x4002, Buffer.from("second"));
