@@ -69,7 +69,7 @@ describe("a stream of frames", () => {
     );
   });
 
-  test("waits for the longest frame without copying what it has for every byte", () => {
+  test("gives the longest frame when it comes byte by byte", () => {
     const frame = Buffer.from(pad(writeChannelData(0x4000, Buffer.alloc(65_527, 1))));
     expect(deframe(bytewise(frame)).frames).toEqual([frame.subarray(0, 4 + 65_527)]);
   });
