@@ -65,6 +65,8 @@ interface Limits extends StanzaLimits {
 const defaultTiming: Timing = { handshake: 15, firstRetry: 1, lastRetry: 60, idle: 60, ping: 20, farewell: 2 };
 const defaultLimits: Limits = { characters: 512 * 1024, depth: 64, queued: 64, unsent: 8 * 1024 * 1024 };
 
+const streamNamespace = "http://etherx.jabber.org/streams";
+
 /** Stream errors that do not go away by trying again (RFC 6120 section 4.9.3). */
 const refusals = new Set(["not-authorized", "host-unknown", "conflict", "invalid-namespace", "policy-violation"]);
 
@@ -160,6 +162,11 @@ export class Connection {
     entity.on("close", () => this.#lose(entity, new Error("the server closed the stream")));
     entity.on("disconnect", () => this.#lose(entity, new Error("the connection ended")));
     entity.on("online", () => this.#greet(entity));
+    // To the library <see-other-host/> is no error, but an address to follow.
+    entity.on("nonza", (nonza: Element) => {
+      const condition = nonza.getChildElements()[0]?.name;
+      if (nonza.is("error", streamNamespace)) this.#lose(entity, new Error(`stream error ${condition}`));
+    });
     entity.on("stanza", (stanza: Element) => this.#receive(entity, stanza));
 
     this.#entity = entity;
@@ -185,7 +192,7 @@ export class Connection {
   #lose(entity: Entity, cause: unknown): void {
     if (entity !== this.#entity) return;
     this.#entity = undefined;
-    // It would follow <see-other-host/> by itself.
+    // It is not to come back by itself.
     entity.connect = () => Promise.reject(new Error("given up"));
     entity.socket?.destroy();
 

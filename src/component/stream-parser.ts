@@ -3,7 +3,7 @@
 
 import { EventEmitter } from "node:events";
 import xml, { type Element } from "@xmpp/xml";
-import Tokenizer from "ltx/lib/parsers/ltx.js";
+import { XmlTokenizer } from "./xml-tokenizer.ts";
 
 export interface StanzaLimits {
   /** Names, attributes and text of one stanza, in characters. */
@@ -12,7 +12,7 @@ export interface StanzaLimits {
   readonly depth: number;
 }
 
-/** A single name, attribute or text may be this many times the limit before the stream is given up. */
+/** How many times the characters of a stanza a single tag may have before the whole stream is given up. */
 const patience = 16;
 
 /**
@@ -21,117 +21,100 @@ const patience = 16;
  */
 export class StreamParser {
   readonly #events = new EventEmitter();
-  readonly #tokenizer = new Tokenizer();
   readonly #limits: StanzaLimits;
   readonly #oversize: (stanza: Element) => void;
+  readonly #tokenizer: XmlTokenizer;
   /** Names of the open elements; the stream is the first. */
   readonly #open: string[] = [];
   #root: Element | undefined;
   #stanza: Element | undefined;
+  /** The innermost open element of a stanza that is within the limits. */
   #cursor: Element | undefined;
   #characters = 0;
-  #isOversize = false;
-  #unread = 0;
   #isOver = false;
 
   constructor(limits: StanzaLimits, oversize: (stanza: Element) => void) {
     this.#limits = limits;
     this.#oversize = oversize;
-    this.#tokenizer.on("startElement", (name: string, attributes: Record<string, string>) => {
-      if (!this.#isOver) this.#opened(name, attributes);
-    });
-    this.#tokenizer.on("endElement", (name: string) => {
-      if (!this.#isOver) this.#closed(name);
-    });
-    this.#tokenizer.on("text", (text: string) => {
-      if (!this.#isOver) this.#said(text);
-    });
+    const receiver = {
+      opened: (name: string, attributes: Record<string, string>) => this.#opened(name, attributes),
+      closed: (name: string) => this.#closed(name),
+      said: (text: string) => this.#said(text),
+    };
+    this.#tokenizer = new XmlTokenizer(receiver, patience * limits.characters);
   }
 
-  on(event: string, listener: (...values: unknown[]) => void): this {
+  on(event: string, listener: (value: unknown) => void): void {
     this.#events.on(event, listener);
-    return this;
   }
 
-  once(event: string, listener: (...values: unknown[]) => void): this {
+  once(event: string, listener: (value: unknown) => void): void {
     this.#events.once(event, listener);
-    return this;
   }
 
-  removeListener(event: string, listener: (...values: unknown[]) => void): this {
+  removeListener(event: string, listener: (value: unknown) => void): void {
     this.#events.removeListener(event, listener);
-    return this;
   }
 
   write(text: string): void {
     if (this.#isOver) return;
-    this.#unread += text.length;
     try {
       this.#tokenizer.write(text);
     } catch (error) {
-      this.#fail(error);
+      if (!this.#isOver) this.#finish("error", error);
     }
-    if (this.#unread > patience * this.#limits.characters)
-      this.#fail(new Error("policy-violation: a token without end"));
   }
 
   #opened(name: string, attributes: Record<string, string>): void {
+    if (this.#isOver) return;
     this.#open.push(name);
-    const size = Object.entries(attributes).reduce((sum, [key, value]) => sum + key.length + value.length, name.length);
-    const element = xml(name, attributes);
     if (this.#open.length === 1) {
-      this.#unread = 0;
-      this.#root = element;
-      this.#events.emit("start", element);
-    } else if (this.#open.length === 2) {
-      this.#stanza = element;
-      this.#cursor = element;
-      this.#isOversize = false;
-      this.#characters = 0;
-      this.#count(size);
-    } else if (this.#count(size)) {
-      this.#cursor?.cnode(element);
-      this.#cursor = element;
+      this.#root = xml(name, attributes);
+      this.#events.emit("start", this.#root);
+      return;
     }
+    if (this.#open.length === 2) {
+      this.#stanza = xml(name, attributes);
+      this.#cursor = this.#stanza;
+      this.#characters = 0;
+    }
+    this.#count(
+      name.length + Object.entries(attributes).reduce((sum, [key, value]) => sum + key.length + value.length, 0),
+    );
+    if (this.#open.length > 2) this.#cursor = this.#cursor?.cnode(xml(name, attributes));
   }
 
   #said(text: string): void {
-    if (this.#open.length < 2) this.#unread = 0;
-    else if (this.#count(text.length)) this.#cursor?.t(text);
+    if (this.#isOver || this.#open.length < 2) return;
+    this.#count(text.length);
+    this.#cursor?.t(text);
   }
 
   #closed(name: string): void {
-    this.#unread = 0;
-    if (this.#open.pop() !== name) this.#fail(new Error(`not-well-formed: ${name} is closed, but not open`));
-    else if (this.#open.length === 0) this.#finish("end", this.#root);
+    if (this.#isOver) return;
+    if (this.#open.pop() !== name) throw new Error(`not-well-formed: ${name} is closed, but not open`);
+    if (this.#open.length === 0) this.#finish("end", this.#root);
     else if (this.#open.length === 1) this.#deliver();
-    else if (!this.#isOversize) this.#cursor = this.#cursor?.parent ?? undefined;
+    else this.#cursor = this.#cursor?.parent ?? undefined;
   }
 
-  /** Whether the stanza is still within its limits. What goes beyond them is let go of at once. */
-  #count(characters: number): boolean {
-    this.#unread = 0;
+  /** Lets go at once of a stanza that goes beyond the limits. */
+  #count(characters: number): void {
     this.#characters += characters;
-    const isBeyond = this.#characters > this.#limits.characters || this.#open.length > this.#limits.depth + 1;
-    if (isBeyond && !this.#isOversize) {
-      this.#isOversize = true;
-      this.#cursor = undefined;
-      if (this.#stanza) this.#stanza.children = [];
-    }
-    return !this.#isOversize;
+    if (this.#characters <= this.#limits.characters && this.#open.length <= this.#limits.depth + 1) return;
+    this.#cursor = undefined;
+    if (this.#stanza) this.#stanza.children = [];
   }
 
   #deliver(): void {
     const stanza = this.#stanza;
-    if (!stanza) return;
+    const isWhole = this.#cursor !== undefined;
     this.#stanza = undefined;
+    this.#cursor = undefined;
+    if (!stanza) return;
     stanza.parent = this.#root ?? null;
-    if (this.#isOversize) this.#oversize(stanza);
-    else this.#events.emit("element", stanza);
-  }
-
-  #fail(error: unknown): void {
-    if (!this.#isOver) this.#finish("error", error);
+    if (isWhole) this.#events.emit("element", stanza);
+    else this.#oversize(stanza);
   }
 
   #finish(event: "end" | "error", value: unknown): void {
