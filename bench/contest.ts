@@ -1,10 +1,10 @@
 // Servers side by side, each with a load generator of its own, measured in turn: what the machine's neighbours do then
 // falls on all of them alike.
 
+import type { Transport } from "../src/contract.ts";
 import { LoadGenerator } from "./load/generator.ts";
 import type { Plan } from "./plan.ts";
 import { type Server, type ServerName, startServer } from "./servers/server.ts";
-import { openTopology } from "./topology.ts";
 
 export interface Contestant {
   readonly name: ServerName;
@@ -21,13 +21,16 @@ export class Contest {
     this.contestants = contestants;
   }
 
-  static async open(plan: Plan, names: readonly ServerName[] = plan.servers): Promise<Contest> {
-    const topology = await openTopology(plan.topology, plan.stage);
+  /** `transport` is what clients come by. */
+  static async open(plan: Plan, names = plan.servers, transport: Transport = "udp"): Promise<Contest> {
+    const { stage, topology } = plan;
     const contestants: Contestant[] = [];
     for (const name of names) {
-      const server = await startServer(name, plan.stage, topology);
-      contestants.push({ name, server, load: new LoadGenerator(plan.stage, topology, server) });
+      const server = await startServer(name, stage, topology);
+      contestants.push({ name, server, load: new LoadGenerator(stage, topology, server, transport) });
     }
+    // The generator repeats itself until it is answered: so all of them are up.
+    for (const { load } of contestants) await load.allocate(1);
     return new Contest(plan, contestants);
   }
 

@@ -2,7 +2,7 @@
 
 import type { ServerName } from "./servers/server.ts";
 import type { Stage } from "./servers/stage.ts";
-import type { TopologyName } from "./topology.ts";
+import type { Topology } from "./topology.ts";
 
 export interface Plan {
   /** Of one measured run. */
@@ -12,7 +12,11 @@ export interface Plan {
   /** Numbers of clients, ascending. */
   readonly clients: readonly number[];
   readonly servers: readonly ServerName[];
-  readonly topology: TopologyName;
+  readonly topology: Topology;
+  /** Packets a second where that is fixed. */
+  readonly rate: number;
+  /** Idle allocations whose memory is weighed. */
+  readonly allocations: number;
   readonly stage: Stage;
   /** Says how far it is. */
   readonly say: (progress: string) => void;

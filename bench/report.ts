@@ -1,5 +1,7 @@
 // What a benchmark found, and how it is shown: as JSON for programs, as a table for people.
 
+import type { Plan } from "./plan.ts";
+
 /** Several runs of one thing. */
 export interface Spread {
   readonly median: number;
@@ -11,7 +13,7 @@ export interface Spread {
 export interface Cell {
   readonly subject: string;
   readonly value: Spread;
-  /** What spoils the figure, such as lost packets. */
+  /** What spoils the figure, such as lost packets; empty if nothing does. */
   readonly flaw?: string;
   /** Further figures of the same runs, by name. */
   readonly beside?: Readonly<Record<string, Spread>>;
@@ -31,6 +33,10 @@ export interface Report {
   /** The subject that the others are compared with. */
   readonly baseline?: string;
   readonly rows: readonly Row[];
+}
+
+export function conditionsOf({ topology, repeats, seconds }: Plan): string {
+  return `${topology.name}, ${repeats} alternating runs of ${seconds} s, median (lowest–highest)`;
 }
 
 export function spreadOf(values: readonly number[]): Spread {
@@ -62,7 +68,15 @@ export function tableOf(report: Report): string {
   const draw = (line: readonly string[]) =>
     `| ${line.map((text, column) => text.padEnd(widths[column] ?? 0)).join(" | ")} |`;
   const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [`**${report.benchmark}** (${report.conditions})`, "", draw(heads), rule, ...lines.map(draw), ""].join("\n");
+  const compared = report.baseline ? ` ×ratio to ${report.baseline}` : "";
+  return [
+    `**${report.benchmark}** (${report.conditions}${compared})`,
+    "",
+    draw(heads),
+    rule,
+    ...lines.map(draw),
+    "",
+  ].join("\n");
 }
 
 function textOf({ value, flaw }: Cell, ratio: number | undefined): string {

@@ -6,18 +6,36 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ceiling } from "./ceiling.ts";
 import { chartOf } from "./chart.ts";
 import { codec } from "./codec.ts";
+import { growth } from "./growth.ts";
+import { latency } from "./latency.ts";
 import { machine } from "./machine.ts";
+import { memory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { plane } from "./plane.ts";
 import { relay } from "./relay.ts";
 import { type Report, tableOf } from "./report.ts";
+import { requests } from "./requests.ts";
 import { type ServerName, serverNames, whyNot } from "./servers/server.ts";
 import { Stage } from "./servers/stage.ts";
-import { type TopologyName, topologyNames } from "./topology.ts";
+import { streams } from "./streams.ts";
+import { loopback, type TopologyName, topologyNames } from "./topology.ts";
+import { openVeth } from "./veth.ts";
 
-const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = { codec, machine, plane, relay };
+const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = {
+  codec,
+  machine,
+  plane,
+  relay,
+  streams,
+  requests,
+  memory,
+  latency,
+  growth,
+  ceiling,
+};
 
 const usage = `npm run bench -- [NAME…] [OPTION…]
 
@@ -25,6 +43,8 @@ const usage = `npm run bench -- [NAME…] [OPTION…]
   --seconds N       length of a measured run (1.5)
   --repeats N       runs of each server in each case (5)
   --clients N,N     numbers of clients (1,100,1000)
+  --rate N          packets a second of the latency benchmark (50000)
+  --allocations N   idle allocations of the memory benchmark (15000)
   --servers A,B     of ${serverNames.join(" ")}; all that can be started here if none is given
   --topology NAME   of ${topologyNames.join(" ")} (loopback)
 `;
@@ -37,6 +57,8 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
       seconds: { type: "string", default: "1.5" },
       repeats: { type: "string", default: "5" },
       clients: { type: "string", default: "1,100,1000" },
+      rate: { type: "string", default: "50000" },
+      allocations: { type: "string", default: "15000" },
       servers: { type: "string" },
       topology: { type: "string", default: "loopback" },
     },
@@ -45,10 +67,15 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
   const plan = {
     seconds: positive(values.seconds),
     repeats: positive(values.repeats),
-    clients: values.clients.split(",").map(positive),
+    clients: values.clients
+      .split(",")
+      .map(positive)
+      .sort((a, b) => a - b),
+    rate: positive(values.rate),
+    allocations: positive(values.allocations),
     servers:
       values.servers === undefined ? startable(say) : values.servers.split(",").map((name) => oneOf(name, serverNames)),
-    topology: oneOf<TopologyName>(values.topology, topologyNames),
+    topology: oneOf<TopologyName>(values.topology, topologyNames) === "veth" ? openVeth(stage) : loopback,
     stage,
     say,
   };

@@ -3,7 +3,6 @@
 import { createSocket } from "node:dgram";
 import { availableParallelism } from "node:os";
 import type { Endpoint } from "../src/contract.ts";
-import type { Stage } from "./servers/stage.ts";
 
 export const topologyNames = ["loopback", "veth"] as const;
 export type TopologyName = (typeof topologyNames)[number];
@@ -50,9 +49,4 @@ async function freePort(address: string): Promise<Endpoint> {
   const { port } = socket.address();
   await new Promise<void>((resolve) => socket.close(resolve));
   return { address, port };
-}
-
-export async function openTopology(name: TopologyName, _stage: Stage): Promise<Topology> {
-  if (name === "loopback") return loopback;
-  throw new Error("not yet");
 }

@@ -9,7 +9,7 @@
 
 #include "stun.h"
 #include "window.h"
-#include "wire.h"
+#include "udp-wire.h"
 
 namespace load {
 
@@ -30,10 +30,10 @@ struct Fleet {
   uint32_t firstClient, firstPeer;
   std::string username, realm;
   HmacSha1 key;
-  Wire clientWire;
-  Wire peerWire;
+  std::unique_ptr<Wire> clientWire;
+  UdpWire peerWire;
   /** Peers on it have a permission but no channel, so that what they send comes as Data indications. */
-  Wire unboundPeerWire;
+  UdpWire unboundPeerWire;
   std::vector<Client> clients;
 
   uint32_t clientIp(size_t index) const { return firstClient + uint32_t(index); }
@@ -63,11 +63,11 @@ class Conversations {
         isOver = !client.has_value();
         if (client) begin(slot, *client);
       }
-      fleet_.clientWire.flush();
-      for (const Packet& packet : fleet_.clientWire.receive()) arrived(packet);
+      fleet_.clientWire->flush();
+      for (const Packet& packet : fleet_.clientWire->receive()) arrived(packet);
       retransmit(nanoseconds());
     }
-    fleet_.clientWire.flush();
+    fleet_.clientWire->flush();
   }
 
  private:
@@ -99,8 +99,8 @@ class Conversations {
 
   void send(Conversation& conversation) {
     const Client& client = fleet_.clients[conversation.client];
-    uint8_t* at = fleet_.clientWire.room(fleet_.clientIp(conversation.client), fleet_.server);
-    fleet_.clientWire.put(write(at, script_[conversation.step], conversation, client));
+    uint8_t* at = fleet_.clientWire->room(fleet_.clientIp(conversation.client), fleet_.server);
+    fleet_.clientWire->put(write(at, script_[conversation.step], conversation, client));
     conversation.sentAt = nanoseconds();
     conversation.tries++;
   }
@@ -172,7 +172,7 @@ class Conversations {
     scannedAt_ = now;
     for (Conversation& conversation : conversations_) {
       if (!conversation.isActive || now < conversation.sentAt + 500'000'000) continue;
-      if (conversation.tries == 7) refused(script_[conversation.step], "no answer");
+      if (conversation.tries == 20) refused(script_[conversation.step], "no answer");
       retransmitted_++;
       send(conversation);
     }

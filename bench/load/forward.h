@@ -9,7 +9,8 @@
 
 namespace load {
 
-enum class Direction { toPeer, toClient, echo, relayToRelay };
+/** `direct` leaves the relay out: what the generator can do by itself. */
+enum class Direction { toPeer, toClient, echo, relayToRelay, direct };
 
 struct ForwardOptions {
   Direction direction = Direction::toPeer;
@@ -104,7 +105,7 @@ class Forward {
   }
 
   bool isFromPeer() const { return options_.direction == Direction::toClient; }
-  Wire& sender() { return isFromPeer() ? peerWire_ : fleet_.clientWire; }
+  Wire& sender() { return isFromPeer() ? static_cast<Wire&>(peerWire_) : *fleet_.clientWire; }
 
   void send(uint32_t client, uint64_t now) {
     const Stamp stamp{run_, now, client, ++nextSequence_[client]};
@@ -114,8 +115,11 @@ class Forward {
       peerWire_.put(options_.size);
       return;
     }
-    uint8_t* at = fleet_.clientWire.room(fleet_.clientIp(client), fleet_.server);
-    fleet_.clientWire.put(options_.isByIndication ? writeIndication(at, stamp) : writeChannelData(at, stamp));
+    const bool isDirect = options_.direction == Direction::direct;
+    const Address to = isDirect ? Address{fleet_.peerIp(client), peerWire_.port()} : fleet_.server;
+    uint8_t* at = fleet_.clientWire->room(fleet_.clientIp(client), to);
+    if (isDirect) writePayload(at, stamp), fleet_.clientWire->put(options_.size);
+    else fleet_.clientWire->put(options_.isByIndication ? writeIndication(at, stamp) : writeChannelData(at, stamp));
   }
 
   void writePayload(uint8_t* at, const Stamp& stamp) const {
@@ -139,14 +143,15 @@ class Forward {
   }
 
   void collect() {
-    if (options_.direction == Direction::toPeer || options_.direction == Direction::echo) {
+    const bool isToPeer = options_.direction == Direction::toPeer || options_.direction == Direction::direct;
+    if (isToPeer || options_.direction == Direction::echo) {
       const auto packets = peerWire_.receive();
       const uint64_t now = nanoseconds();
       for (const Packet& packet : packets) arrivedAtPeer(packet, now);
       peerWire_.flush();
     }
-    if (options_.direction != Direction::toPeer) {
-      const auto packets = fleet_.clientWire.receive();
+    if (!isToPeer) {
+      const auto packets = fleet_.clientWire->receive();
       const uint64_t now = nanoseconds();
       for (const Packet& packet : packets) arrivedAtClient(packet, now);
     }
@@ -155,9 +160,11 @@ class Forward {
   void arrivedAtPeer(const Packet& packet, uint64_t now) {
     const size_t client = packet.local - fleet_.firstPeer;
     if (!isIntact(packet.bytes, client)) return;
-    if (packet.from != fleet_.clients[client].relayed) return void(corrupt_++);
+    const bool isDirect = options_.direction == Direction::direct;
+    const bool isFromItsClient = isDirect ? packet.from.ip == fleet_.clientIp(client) : packet.from == fleet_.clients[client].relayed;
+    if (!isFromItsClient) return void(corrupt_++);
     forwarded_++;
-    if (options_.direction == Direction::toPeer) return finished(packet.bytes, now);
+    if (options_.direction != Direction::echo) return finished(packet.bytes, now);
     std::memcpy(peerWire_.room(packet.local, packet.from), packet.bytes.data(), packet.bytes.size());
     peerWire_.put(packet.bytes.size());
   }
@@ -210,7 +217,7 @@ class Forward {
   const ForwardOptions options_;
   Window window_;
   UnderWay underWay_;
-  Wire& peerWire_;
+  UdpWire& peerWire_;
   const uint64_t run_;
   uint32_t turn_ = 0;
   uint64_t forwarded_ = 0, corrupt_ = 0, reordered_ = 0;

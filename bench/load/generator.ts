@@ -1,19 +1,16 @@
-// The load generator (load.cpp) as the suite sees it: compiled when it is needed, one process a server, one question at
-// a time over its stdin.
+// The load generator (load.cpp) as the suite sees it: one process a server, one question at a time over its stdin.
 
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
-import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import type { Transport } from "../../src/contract.ts";
 import { longTermKey } from "../../src/stun/keys.ts";
 import { account } from "../servers/place.ts";
 import type { Server } from "../servers/server.ts";
 import type { Program, Stage } from "../servers/stage.ts";
 import type { Topology } from "../topology.ts";
+import { compiled } from "./compiled.ts";
 
-export type Direction = "to-peer" | "to-client" | "echo" | "relay-to-relay";
+/** `direct` goes from clients to peers past the server: what the generator can do by itself. */
+export type Direction = "to-peer" | "to-client" | "echo" | "relay-to-relay" | "direct";
 
 export interface ForwardOptions {
   readonly direction: Direction;
@@ -64,11 +61,12 @@ export class LoadGenerator {
   readonly #server: Server;
   #renewedAt = Date.now();
 
-  constructor(stage: Stage, topology: Topology, server: Server) {
+  constructor(stage: Stage, topology: Topology, server: Server, transport: Transport) {
     const { username, realm, password } = account;
     const options = {
       server: server.at.address,
       port: server.at.port,
+      transport,
       clients: topology.firstClient,
       peers: topology.firstPeer,
       username,
@@ -77,7 +75,7 @@ export class LoadGenerator {
       pids: [server.program.pid, ...topology.kernelThreads].join(","),
     };
     this.#server = server;
-    this.#program = stage.start([...topology.asLoad, compiledGenerator(), ...words(options)]);
+    this.#program = stage.start([...topology.asLoad, compiled("load"), ...words(options)]);
     this.#answers = linesOf(this.#program)[Symbol.asyncIterator]();
   }
 
@@ -129,26 +127,4 @@ function words(options: Readonly<Record<string, string | number>>): string[] {
 function linesOf({ child }: Program): Interface {
   if (!child.stdout) throw new Error("the generator has no stdout");
   return createInterface({ input: child.stdout });
-}
-
-/** The path of the program. It is named after its sources, so that it is compiled once for each state of them. */
-function compiledGenerator(): string {
-  const built = fileURLToPath(new URL("../../", import.meta.url));
-  const sources = fileURLToPath(new URL("../../../load/", import.meta.url));
-  const hash = createHash("sha256");
-  for (const name of readdirSync(sources)
-    .filter((file) => /\.(cpp|h)$/.test(file))
-    .sort()) {
-    hash.update(readFileSync(join(sources, name)));
-  }
-  const path = join(built, `load-${hash.digest("hex").slice(0, 12)}`);
-  if (existsSync(path)) return path;
-  mkdirSync(built, { recursive: true });
-  const fresh = `${path}.${process.pid}`;
-  const compiler = ["-O2", "-std=c++20", "-Wall", "-Wextra", "-o", fresh, join(sources, "load.cpp")];
-  const { status, error, stderr } = spawnSync("g++", compiler, { encoding: "utf8" });
-  if (error) throw new Error("the load generator needs a compiler: apt-get install g++", { cause: error });
-  if (status !== 0) throw new Error(`the load generator does not compile:\n${stderr}`);
-  renameSync(fresh, path);
-  return path;
 }

@@ -10,6 +10,7 @@
 
 #include "forward.h"
 #include "requests.h"
+#include "tcp-wire.h"
 
 namespace load {
 
@@ -53,7 +54,8 @@ Direction parseDirection(const std::string& name) {
   static const std::map<std::string, Direction> directions{{"to-peer", Direction::toPeer},
                                                            {"to-client", Direction::toClient},
                                                            {"echo", Direction::echo},
-                                                           {"relay-to-relay", Direction::relayToRelay}};
+                                                           {"relay-to-relay", Direction::relayToRelay},
+                                                           {"direct", Direction::direct}};
   return directions.at(name);
 }
 
@@ -82,7 +84,8 @@ class Generator {
                .username = words.text("username"),
                .realm = words.text("realm"),
                .key = HmacSha1(parseHex(words.text("key"))),
-               .clientWire = {},
+               .clientWire = words.text("transport") == "tcp" ? std::unique_ptr<Wire>(std::make_unique<TcpWire>())
+                                                              : std::make_unique<UdpWire>(),
                .peerWire = {},
                .unboundPeerWire = {},
                .clients = {}},
@@ -143,7 +146,8 @@ class Generator {
                                  .underWay = words.count("underway"),
                                  .seconds = words.number("seconds"),
                                  .rate = words.number("rate")};
-    if (options.clients == 0 || options.clients > allocated_) throw std::runtime_error("not that many allocations");
+    const size_t most = options.direction == Direction::direct ? maximumDirectly : allocated_;
+    if (options.clients == 0 || options.clients > most) throw std::runtime_error("not that many allocations");
     const ForwardResult result = Forward(fleet_, pids_, options).run();
     return Json()("sent", result.sent)("forwarded", result.forwarded)("lost", result.lost)("corrupt", result.corrupt)(
                "reordered", result.reordered)("stalls", result.stalls)("seconds", result.seconds)(
@@ -155,6 +159,8 @@ class Generator {
     return Json()("done", result.done)("lost", result.lost)("corrupt", result.corrupt)("seconds", result.seconds)(
                "cpuSeconds", result.cpuSeconds).end();
   }
+
+  static constexpr size_t maximumDirectly = 10'000;
 
   Fleet fleet_;
   std::vector<int> pids_;

@@ -16,7 +16,7 @@ struct RequestsResult {
 inline RequestsResult askForBindings(Fleet& fleet, const std::vector<int>& pids, uint32_t clients, uint32_t limit, double seconds) {
   Window window(pids, seconds);
   UnderWay underWay(limit);
-  Wire& wire = fleet.clientWire;
+  UdpWire& wire = dynamic_cast<UdpWire&>(*fleet.clientWire);
   TransactionId id{};
   const uint32_t run = uint32_t(nanoseconds());
   std::memcpy(id.data(), &run, sizeof run);

@@ -67,10 +67,11 @@ class UnderWay {
   }
 
   /** After the end: whether something may still come. */
-  bool mayStillCome(uint64_t now) const { return lost() > 0 && now < heardAt_ + silence; }
+  bool mayStillCome(uint64_t now) const { return lost() > 0 && now < heardAt_ + patience; }
 
  private:
-  static constexpr uint64_t silence = 200'000'000;
+  static constexpr uint64_t silence = 300'000'000;
+  static constexpr uint64_t patience = 1'000'000'000;
   uint64_t limit_;
   uint64_t sent_ = 0, arrived_ = 0, open_ = 0, heardAt_ = 0, stalls_ = 0;
 };

@@ -19,7 +19,7 @@ export function whyNoSluice(plane: "portable" | "native"): string | undefined {
 export function startSluice({ stage, topology, at, folder }: Place, plane: "portable" | "native"): Program {
   const file = join(folder, "sluice.yaml");
   const config = {
-    listen: [`udp://${at.address}:${at.port}`],
+    listen: [`udp://${at.address}:${at.port}`, `tcp://${at.address}:${at.port}`],
     user: { [account.username]: account.password },
     realm: account.realm,
     "relay-address": [at.address],

@@ -36,10 +36,15 @@ export class Stage {
     return folder;
   }
 
-  /** Starts a program. `command` must end in the program itself, not in a shell, so that the pid is its own. */
+  /**
+   * Starts a program, which ends with this process even if that is killed. `command` must not fork before the program
+   * itself runs, so that the pid is the program's.
+   */
   start(command: readonly string[], options: { readonly folder?: string } = {}): Program {
-    const [file = "", ...args] = command;
-    const child = spawn(file, args, { cwd: options.folder, stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
+      cwd: options.folder,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
     let words = "";
     const keep = (text: string) => {
       words = (words + text).slice(-2000);
