@@ -5,7 +5,7 @@ import type { Action, Fact, Millis, SocketId } from "../contract.ts";
 import { parseAddress } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
-import { type FiveTuple, type Refusal, refuse } from "./request.ts";
+import { connectionKey, type FiveTuple, type Refusal, refuse } from "./request.ts";
 
 /** How many answers to deleting Refreshes are kept for retransmissions of them. */
 const farewellsKept = 4096;
@@ -32,7 +32,7 @@ export class Allocations {
 
   /** May be past its end, until `due` has given it out. */
   find(tuple: FiveTuple): Allocation | undefined {
-    return this.#byTuple.get(keyOf(tuple));
+    return this.#byTuple.get(tuple.key);
   }
 
   /** The one that a stream connection had. */
@@ -49,9 +49,7 @@ export class Allocations {
   }
 
   add(allocation: Allocation): void {
-    const key = keyOf(allocation.tuple);
-    this.#byTuple.set(key, allocation);
-    this.#farewells.delete(key);
+    this.#byTuple.set(allocation.tuple.key, allocation);
     count(this.#perUser, allocation.user, 1);
     count(this.#perAddress, hostOf(allocation.tuple), 1);
     this.file(allocation);
@@ -64,7 +62,7 @@ export class Allocations {
 
   /** Takes it out and says what to do about it. One whose relay port is still being opened is closed after that. */
   end(allocation: Allocation, why: ClosedFact["why"]): Action[] {
-    const key = keyOf(allocation.tuple);
+    const { key } = allocation.tuple;
     if (this.#byTuple.get(key) !== allocation) return [];
     this.#byTuple.delete(key);
     this.#ends.strike(allocation);
@@ -87,22 +85,14 @@ export class Allocations {
   bidFarewell(tuple: FiveTuple, farewell: Farewell): void {
     const [oldest] = this.#farewells.keys();
     if (oldest !== undefined && this.#farewells.size >= farewellsKept) this.#farewells.delete(oldest);
-    this.#farewells.set(keyOf(tuple), farewell);
+    this.#farewells.delete(tuple.key);
+    this.#farewells.set(tuple.key, farewell);
   }
 
   farewell(tuple: FiveTuple, transaction: string): Uint8Array | undefined {
-    const farewell = this.#farewells.get(keyOf(tuple));
+    const farewell = this.#farewells.get(tuple.key);
     return farewell?.transaction === transaction ? farewell.answer : undefined;
   }
-}
-
-/** A connection has one client, so its socket says it all. Socket ids name listeners and connections alike. */
-function keyOf({ on, via, from }: FiveTuple): string {
-  return on.transport === "tcp" ? connectionKey(via) : `${via} ${from.address} ${from.port}`;
-}
-
-function connectionKey(via: SocketId): string {
-  return `${via}`;
 }
 
 function hostOf({ from }: FiveTuple): string {

@@ -15,19 +15,37 @@ export interface Credential {
 /** The credentials that a name may stand for, none of them expired; a request must prove that it knows one of them. */
 export type Authenticate = (username: string, now: Millis) => readonly Credential[];
 
-/** A static user's own password comes first; then each secret, so that secrets can be rotated. */
+/** Names that secrets vouched for, and were asked about last. A call asks every few minutes. */
+const rememberedNames = 16_384;
+
+/**
+ * A static user's own password comes first; then each secret, so that secrets can be rotated. The same credential is
+ * the same object for as long as it is remembered, so that keys can be kept with it.
+ */
 export function authenticator(sources: {
   readonly users: ReadonlyMap<string, string>;
   readonly secrets: readonly string[];
 }): Authenticate {
+  const users = new Map(
+    [...sources.users].map(([user, password]) => [user, { user, password, until: Number.POSITIVE_INFINITY }]),
+  );
+  const remembered = new Map<string, readonly Credential[]>();
+
+  function vouchedFor(username: string): readonly Credential[] {
+    const known = remembered.get(username);
+    if (known) return known;
+    const name = parseExpiringName(username);
+    if (!name) return [];
+    const credentials = sources.secrets.map((secret) => ({ ...name, password: passwordOf(secret, username) }));
+    if (remembered.size >= rememberedNames) remembered.clear();
+    remembered.set(username, credentials);
+    return credentials;
+  }
+
   return (username, now) => {
-    const candidates: Credential[] = [];
-    const password = sources.users.get(username);
-    if (password !== undefined) candidates.push({ user: username, password, until: Number.POSITIVE_INFINITY });
-    const expiring = parseExpiringName(username);
-    if (!expiring || expiring.until <= now) return candidates;
-    for (const secret of sources.secrets) candidates.push({ ...expiring, password: passwordOf(secret, username) });
-    return candidates;
+    const vouched = vouchedFor(username).filter((credential) => credential.until > now);
+    const user = users.get(username);
+    return user ? [user, ...vouched] : vouched;
   };
 }
 

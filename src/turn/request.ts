@@ -11,6 +11,8 @@ export interface FiveTuple {
   readonly on: Listener;
   readonly via: SocketId;
   readonly from: Endpoint;
+  /** The same text for the same path. */
+  readonly key: string;
 }
 
 export interface Request {
@@ -54,6 +56,16 @@ export interface Postponement {
 }
 
 export type Outcome = Grant | Refusal | Replay | Postponement;
+
+export function fiveTuple(on: Listener, via: SocketId, from: Endpoint): FiveTuple {
+  const key = on.transport === "tcp" ? connectionKey(via) : `${via} ${from.address} ${from.port}`;
+  return { on, via, from, key };
+}
+
+/** A connection has one client, so its socket says it all. Socket ids name listeners and connections alike. */
+export function connectionKey(via: SocketId): string {
+  return `${via}`;
+}
 
 export function grant(attributes: Attributes = {}, actions: readonly Action[] = []): Grant {
   return { granted: attributes, actions };

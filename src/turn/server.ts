@@ -5,13 +5,13 @@ import { decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
-import { identify } from "./authentication.ts";
 import type { Authenticate } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
+import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import { reply } from "./reply.ts";
-import { type AuthenticRequest, type Outcome, type Request, refuse, transactionOf } from "./request.ts";
+import { type AuthenticRequest, fiveTuple, type Outcome, type Request, refuse, transactionOf } from "./request.ts";
 import { allocate, allocated } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
@@ -60,12 +60,13 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
 
 export class TurnServer implements Machine {
   readonly #turn: Turn;
-  readonly #door: { readonly realm: string; readonly nonces: Nonces; readonly authenticate: Authenticate };
+  readonly #mechanism: LongTermMechanism;
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, ...rest } = options;
     this.#turn = { ...rest, software, allocations: new Allocations(options.limits), openings: new Map() };
-    this.#door = { realm, nonces: new Nonces(nonceSecret, realm, nonceLifetimeSeconds), authenticate };
+    const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
+    this.#mechanism = new LongTermMechanism(realm, nonces, authenticate);
   }
 
   handle(now: Millis, input: Input): Action[] {
@@ -90,7 +91,7 @@ export class TurnServer implements Machine {
   #receive(now: Millis, { on, via, from, bytes }: Datagram): Action[] {
     const message = decode(bytes);
     if (!message) return [];
-    const request = { now, tuple: { on, via, from }, message, bytes };
+    const request = { now, tuple: fiveTuple(on, via, from), message, bytes };
     if (message.class === "request") return this.#answer(request);
     return message.class === "indication" && message.method === Method.send ? send(request, this.#turn) : [];
   }
@@ -103,7 +104,7 @@ export class TurnServer implements Machine {
 
     // Nothing can come of so little, and a challenge would be three times its size.
     if (bytes.length < smallestAllocateBytes) return this.#conclude(request, refuse(400));
-    const identity = identify(request, this.#door);
+    const identity = this.#mechanism.identify(request);
     if ("refused" in identity) return this.#conclude(request, identity);
 
     const expired = this.#endIfExpired(request);

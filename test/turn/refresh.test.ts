@@ -47,9 +47,9 @@ describe("Refresh", () => {
     const client = world.client();
     client.allocates();
     const request = client.sign(client.request("refresh", { lifetime: 0 }));
-    client.sends(request);
+    const [answer] = client.sends(request);
     client.allocates();
-    client.asks("refresh");
+    expect(client.sends(request)).toEqual([answer]);
     expect(world.relays.size).toBe(1);
   });
 
