@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { codeOf, peer, World } from "./world.ts";
+import { Allocations } from "../../src/turn/allocations.ts";
+import { defaultLimits } from "../../src/turn/limits.ts";
+import { fiveTuple } from "../../src/turn/request.ts";
+import { codeOf, peer, udpListener, World } from "./world.ts";
 
 describe("Refresh", () => {
   test.each([
@@ -53,20 +56,14 @@ describe("Refresh", () => {
     expect(world.relays.size).toBe(1);
   });
 
-  test("remembers a bounded number of deletions", () => {
-    const world = new World({ limits: { allocationsPerUser: 10_000, allocationsPerAddress: 10_000 } });
-    const requests = [];
-    for (let port = 1; port <= 4100; port++) {
-      const client = world.client("198.51.100.7", { port });
-      client.allocates();
-      const request = client.sign(client.request("refresh", { lifetime: 0 }));
-      client.sends(request);
-      requests.push({ client, request });
-    }
-    const [first] = requests;
-    const last = requests.at(-1);
-    expect(codeOf(first?.client.hearsBack(first.request) ?? expect.fail())).toBe(437);
-    expect(codeOf(last?.client.hearsBack(last.request) ?? expect.fail())).toBe(0);
+  test("remembers a bounded number of deletions, the latest", () => {
+    const allocations = new Allocations(defaultLimits);
+    const tupleOf = (port: number) => fiveTuple(udpListener, 1, { address: "198.51.100.7", port });
+    const answer = new Uint8Array();
+    for (let port = 1; port <= 5000; port++) allocations.bidFarewell(tupleOf(port), { transaction: "one", answer });
+    expect(allocations.farewell(tupleOf(1), "one")).toBeUndefined();
+    expect(allocations.farewell(tupleOf(5000), "one")).toBe(answer);
+    expect(allocations.farewell(tupleOf(5000), "other")).toBeUndefined();
   });
 
   test("is refused with 443 for another family than the allocation's", () => {
