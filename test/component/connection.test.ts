@@ -188,9 +188,9 @@ describe("a server that refuses", () => {
     );
     await comes("offline");
     pass(0.5);
-    await server.accept();
-    await comes("online");
+    await (await server.accept()).settled();
     expect(other.streams).toEqual([]);
+    expect(server.streams).toHaveLength(2);
     await other.stop();
   });
 });
