@@ -1,5 +1,5 @@
-// One stream to an XMPP server as a component (XEP-0114), kept up for as long as it is wanted. It wraps @xmpp/component;
-// what the library does badly ends here: it reads UTF-8 chunk by chunk, matches replies by a guessable id alone,
+// One stream to an XMPP server as a component (XEP-0114), kept up for as long as it is wanted. It wraps @xmpp/component,
+// and what the library does badly ends here: it reads UTF-8 chunk by chunk, matches replies by a guessable id alone,
 // reconnects every second for ever, and throws at those who send while it is offline.
 
 import { strict as assert } from "node:assert";
@@ -68,7 +68,7 @@ const defaultLimits: Limits = { characters: 512 * 1024, depth: 64, queued: 64, u
 const streamNamespace = "http://etherx.jabber.org/streams";
 
 /** Stream errors that do not go away by trying again (RFC 6120 section 4.9.3). */
-const refusals = new Set(["not-authorized", "host-unknown", "conflict", "invalid-namespace", "policy-violation"]);
+const refusals = new Set(["not-authorized", "host-unknown", "conflict", "invalid-namespace"]);
 
 interface Waiting {
   readonly stanza: Element;

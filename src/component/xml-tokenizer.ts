@@ -48,13 +48,13 @@ export class XmlTokenizer {
 
   #readText(text: string, from: number): number {
     const tag = text.indexOf("<", from);
-    if (tag > from) this.#say(withoutEntities(text.slice(from, tag)));
+    if (tag > from) this.#receiver.said(withoutEntities(text.slice(from, tag)));
     if (tag >= 0) return this.#beginTag(text, tag);
 
     const ampersand = text.lastIndexOf("&");
     const isCut = ampersand >= from && text.length - ampersand < longestEntity && !text.includes(";", ampersand);
     const end = isCut ? ampersand : text.length;
-    if (end > from) this.#say(withoutEntities(text.slice(from, end)));
+    if (end > from) this.#receiver.said(withoutEntities(text.slice(from, end)));
     return this.#wait(text, end);
   }
 
@@ -71,7 +71,7 @@ export class XmlTokenizer {
   #readCdata(text: string, from: number): number {
     const end = text.indexOf(cdataEnd, from);
     const stop = end < 0 ? Math.max(from, text.length - cdataEnd.length + 1) : end;
-    if (stop > from) this.#say(text.slice(from, stop));
+    if (stop > from) this.#receiver.said(text.slice(from, stop));
     if (end < 0) return this.#wait(text, stop);
     this.#reading = "text";
     return end + cdataEnd.length;
@@ -132,10 +132,6 @@ export class XmlTokenizer {
     if (end === "/") this.#receiver.closed(name);
   }
 
-  #say(text: string): void {
-    this.#receiver.said(text);
-  }
-
   #wait(text: string, from: number): number {
     this.#undecided = text.slice(from);
     return text.length;
@@ -157,11 +153,8 @@ function withoutEntities(text: string): string {
 
 /** A numeric character reference, if it is a character of XML. */
 function characterOf(reference: string): string | undefined {
-  const code = /^#\d+$/.test(reference)
-    ? Number(reference.slice(1))
-    : /^#x[\da-f]+$/i.test(reference)
-      ? Number(`0${reference.slice(1)}`)
-      : 0;
+  const [, decimal, hexadecimal = "0"] = /^#(?:(\d+)|x([\da-fA-F]+))$/.exec(reference) ?? [];
+  const code = decimal ? Number(decimal) : Number.parseInt(hexadecimal, 16);
   const isCharacter =
     [0x9, 0xa, 0xd].includes(code) ||
     (code >= 0x20 && code <= 0xd7ff) ||
