@@ -38,6 +38,8 @@ export interface Grant {
   readonly actions: readonly Action[];
   /** Told the answer's bytes where a retransmission of the request could not have it made again. */
   readonly keep?: (answer: Uint8Array) => void;
+  /** Where the answer does not go back the way that the request came. */
+  readonly way?: { readonly via: SocketId; readonly to: Endpoint };
 }
 
 export interface Refusal {

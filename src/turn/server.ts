@@ -16,6 +16,7 @@ import { allocate, allocated } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
+import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { refresh } from "./requests/refresh.ts";
 import { send } from "./requests/send.ts";
 import type { Opening, Turn } from "./turn.ts";
@@ -35,6 +36,8 @@ export interface TurnOptions {
   readonly nonceSecret: Uint8Array;
   readonly nonceLifetimeSeconds?: number;
   readonly newSocketId: () => SocketId;
+  /** UDP listeners at which clients may find out how their NAT behaves (RFC 5780): for each family, four or none. */
+  readonly squares?: readonly Square[];
 }
 
 /** A header and REQUESTED-TRANSPORT. */
@@ -60,10 +63,12 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
 
 export class TurnServer implements Machine {
   readonly #turn: Turn;
+  readonly #views: ReadonlyMap<SocketId, Square>;
   readonly #mechanism: LongTermMechanism;
 
   constructor(options: TurnOptions) {
-    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, ...rest } = options;
+    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, squares = [], ...rest } = options;
+    this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = { ...rest, software, allocations: new Allocations(options.limits), openings: new Map() };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
     this.#mechanism = new LongTermMechanism(realm, nonces, authenticate);
@@ -100,7 +105,7 @@ export class TurnServer implements Machine {
     const { bytes, message } = request;
     const { method } = message;
     if (!methodNames.has(method)) return [];
-    if (method === Method.binding) return this.#conclude(request, binding(request));
+    if (method === Method.binding) return this.#conclude(request, this.#bind(request));
 
     // Nothing can come of so little, and a challenge would be three times its size.
     if (bytes.length < smallestAllocateBytes) return this.#conclude(request, refuse(400));
@@ -110,6 +115,11 @@ export class TurnServer implements Machine {
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
     return [...expired, ...this.#conclude(request, this.#decide(authentic), identity.key)];
+  }
+
+  #bind(request: Request): Outcome {
+    const view = this.#views.get(request.tuple.on.socket);
+    return view ? natDiscovery(request, view) : binding(request);
   }
 
   /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
@@ -162,9 +172,11 @@ export class TurnServer implements Machine {
     const { tuple, message } = request;
     const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, key);
     if ("granted" in outcome) outcome.keep?.(bytes);
+    const back = { via: tuple.via, to: tuple.from };
+    const way = "granted" in outcome ? (outcome.way ?? back) : back;
     return [
       ...("granted" in outcome ? outcome.actions : []),
-      { do: "send", via: tuple.via, to: tuple.from, bytes },
+      { do: "send", ...way, bytes },
       {
         do: "report",
         fact: {
