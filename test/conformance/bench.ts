@@ -42,10 +42,13 @@ export function restCredential(secret: string, username: string): Credential {
 
 export class Bench {
   readonly subject: Subject;
+  readonly #usedPorts: Set<number>;
   readonly #open: { close(): Promise<void> }[] = [];
 
-  constructor(subject: Subject) {
+  /** `usedPorts` is shared by the checks of one run. */
+  constructor(subject: Subject, usedPorts: Set<number> = new Set()) {
     this.subject = subject;
+    this.#usedPorts = usedPorts;
   }
 
   get server(): wire.Endpoint {
@@ -68,7 +71,8 @@ export class Bench {
   }
 
   async client({ transport = "udp", server, credential }: ClientOptions = {}): Promise<Client> {
-    return this.#keep(await Client.open(transport, server ?? this.server, credential ?? this.credential));
+    const opened = Client.open(transport, server ?? this.server, credential ?? this.credential, this.#usedPorts);
+    return this.#keep(await opened);
   }
 
   /** A peer on the nth given address of a family. */

@@ -39,8 +39,13 @@ export class Client {
     this.credential = credential;
   }
 
-  static async open(transport: Transport, server: wire.Endpoint, credential: Credential): Promise<Client> {
-    const connection = transport === "udp" ? await connectUdp(server) : await connectTcp(server);
+  static async open(
+    transport: Transport,
+    server: wire.Endpoint,
+    credential: Credential,
+    usedPorts: Set<number>,
+  ): Promise<Client> {
+    const connection = transport === "udp" ? await connectUdp(server, usedPorts) : await connectTcp(server);
     return new Client(connection, credential);
   }
 

@@ -1,6 +1,6 @@
 // A client's socket to the server: whole STUN and ChannelData frames out of a UDP socket or a TCP stream.
 
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { Inbox } from "./inbox.ts";
@@ -38,16 +38,18 @@ function frameOf(bytes: Buffer, from: Endpoint): Frame {
   return message ? { bytes, from, message } : { bytes, from };
 }
 
-export async function connectUdp(server: Endpoint, localAddress?: string): Promise<Connection> {
-  const socket = createSocket(server.address.includes(":") ? "udp6" : "udp4");
+/**
+ * A socket on a port that is not among the `usedPorts`, to which it is added: a server may hold what an earlier client
+ * on the same port has left behind.
+ */
+export async function connectUdp(server: Endpoint, usedPorts: Set<number>): Promise<Connection> {
+  const socket = await bindUnusedPort(await localAddressTowards(server), usedPorts);
   const inbox = new Inbox<Frame>();
   socket.on("message", (bytes, { address, port }) => {
     inbox.put(frameOf(bytes, { address: normalAddress(address), port }));
   });
   // An ICMP error of a closed port is no reply, and the reader's deadline tells of that.
   socket.on("error", () => {});
-  socket.bind(0, localAddress ?? (await localAddressTowards(server)));
-  await once(socket, "listening");
   const { address, port } = socket.address();
   return {
     transport: "udp",
@@ -56,8 +58,26 @@ export async function connectUdp(server: Endpoint, localAddress?: string): Promi
     inbox,
     send: (bytes) => socket.send(bytes, server.port, server.address),
     ended: new Promise(() => {}),
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    close: () => closed(socket),
   };
+}
+
+async function bindUnusedPort(address: string, usedPorts: Set<number>): Promise<Socket> {
+  for (;;) {
+    const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+    socket.bind(0, address);
+    await once(socket, "listening");
+    const { port } = socket.address();
+    if (!usedPorts.has(port)) {
+      usedPorts.add(port);
+      return socket;
+    }
+    await closed(socket);
+  }
+}
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.close(() => resolve()));
 }
 
 /** The address this machine uses towards `server`; a connected UDP socket knows it and sends nothing. */

@@ -1,5 +1,6 @@
 // Every requirement, in the order of the documents. A new one is an entry in the file of its section.
 
+import * as holes from "./known-holes.ts";
 import type { RequirementGroup } from "./requirement.ts";
 import * as algorithms from "./rfc8489-algorithms.ts";
 import * as stun5 from "./rfc8489-section5.ts";
@@ -60,5 +61,9 @@ export const requirementGroups: readonly RequirementGroup[] = [
       turn12.channelData,
       turn12.channelDataOverTcp,
     ].flat(),
+  },
+  {
+    document: "Known holes",
+    requirements: [holes.peers, holes.authentication, holes.parsing, holes.reflection].flat(),
   },
 ];

@@ -18,6 +18,7 @@ async function exchanges(bench: Bench): Promise<Exchange[]> {
     all.push({ request, reply: await client.transact(request) });
   };
   await exchange(wire.message(wire.method.binding));
+  await exchange(wire.withFingerprint(wire.message(wire.method.binding)));
   await exchange(wire.message(wire.method.binding, [wire.attributeOf(0x7ffe)]));
   await exchange(wire.message(wire.method.allocate, [wire.requestedTransport()]));
   await exchange(await client.signed(wire.method.refresh, []));

@@ -141,7 +141,7 @@ export const software: readonly Requirement[] = [
     section: "5",
     level: "SHOULD",
     says: "An Allocate error response has SOFTWARE",
-    check: async (bench) => softwareOf(await (await bench.client()).request(wire.method.allocate)),
+    check: async (bench) => softwareOf((await (await bench.client()).askForChallenge()).reply),
   },
   {
     section: "5",
@@ -219,7 +219,7 @@ export const retransmissions: readonly Requirement[] = [
   },
 ];
 
-const mostAllocations = 64;
+const mostAllocations = 128;
 
 export const quotas: readonly Requirement[] = [
   {

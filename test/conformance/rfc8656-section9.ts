@@ -53,9 +53,12 @@ export const permissions: readonly Requirement[] = [
     level: "MUST",
     says: "An allocation begins without permissions",
     check: async (bench) => {
-      const [{ client, relayed }, peer] = [await bench.allocation(), await bench.peer()];
+      const { client, relayed } = await bench.allocation();
+      const [peer, other] = [await bench.peer(), await bench.peer({ nth: 1 })];
       peer.send(relayed, "too early");
-      await client.mark();
+      expectSuccess(await client.createPermission(other.at));
+      other.send(relayed, "a marker behind it");
+      await expectData(client, "a marker behind it", other.at);
       expectSuccess(await client.createPermission(peer.at));
       peer.send(relayed, "in time");
       await expectData(client, "in time", peer.at);

@@ -1,7 +1,7 @@
-// Puts every requirement to one server, one after the other, and keeps what came out.
+// Puts requirements to one server, one after the other, and keeps what came out.
 
 import { Bench, type Subject } from "./bench.ts";
-import { type Level, type RequirementGroup, type Result, Unmet } from "./requirement.ts";
+import { type Level, type Requirement, type Result, Unmet } from "./requirement.ts";
 import { requirementGroups } from "./requirements.ts";
 
 export interface Finding {
@@ -14,33 +14,35 @@ export interface Finding {
   readonly why: string;
 }
 
-type Verdict = Pick<Finding, "result" | "why">;
-
-async function verdictOf(check: (bench: Bench) => Promise<string>, subject: Subject): Promise<Verdict> {
-  const bench = new Bench(subject);
+/** Puts one requirement. Whatever its check opened is closed again. */
+export async function findingOf(document: string, requirement: Requirement, bench: Bench): Promise<Finding> {
+  const { section, level, says, check } = requirement;
+  const known = { document, section, level, says };
   try {
-    return { result: "pass", why: await check(bench) };
+    return { ...known, result: "pass", why: plain(await check(bench)) };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return { result: error instanceof Unmet ? error.result : "fail", why };
+    const why = plain(error instanceof Error ? error.message : String(error));
+    return { ...known, result: error instanceof Unmet ? error.result : "fail", why };
   } finally {
     await bench.close();
   }
 }
 
-/** `watch` is told of each finding as it is made. */
-export async function run(
-  subject: Subject,
-  watch: (finding: Finding) => void = () => {},
-  groups: readonly RequirementGroup[] = requirementGroups,
-): Promise<Finding[]> {
+/** Puts them all. `watch` is told of each finding as it is made. */
+export async function run(subject: Subject, watch: (finding: Finding) => void = () => {}): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const { document, requirements } of groups) {
-    for (const { section, level, says, check } of requirements) {
-      const finding = { document, section, level, says, ...(await verdictOf(check, subject)) };
+  const usedPorts = new Set<number>();
+  for (const { document, requirements } of requirementGroups) {
+    for (const requirement of requirements) {
+      const finding = await findingOf(document, requirement, new Bench(subject, usedPorts));
       findings.push(finding);
       watch(finding);
     }
   }
   return findings;
+}
+
+/** A server's own words may be anything: reason phrases come with NUL bytes. */
+function plain(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "").trim();
 }
