@@ -1,0 +1,165 @@
+// The border to JavaScript (native.ts): the verbs of the contract go in; packets for the controller, counters and usage
+// come out through memory that both sides read.
+
+#include "arguments.h"
+#include "engine.h"
+#include "judge-binding.h"
+
+namespace sluice {
+
+namespace {
+
+class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {
+                           InstanceMethod<&EngineBinding::giveRing>("giveRing"),
+                           InstanceMethod<&EngineBinding::listen>("listen"),
+                           InstanceMethod<&EngineBinding::openRelay>("openRelay"),
+                           InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
+                           InstanceMethod<&EngineBinding::setOwner>("setOwner"),
+                           InstanceMethod<&EngineBinding::route>("route"),
+                           InstanceMethod<&EngineBinding::unroute>("unroute"),
+                           InstanceMethod<&EngineBinding::send>("send"),
+                           InstanceMethod<&EngineBinding::arrive>("arrive"),
+                           InstanceMethod<&EngineBinding::flush>("flush"),
+                           InstanceMethod<&EngineBinding::begin>("begin"),
+                           InstanceMethod<&EngineBinding::readable>("readable"),
+                           InstanceMethod<&EngineBinding::release>("release"),
+                           InstanceMethod<&EngineBinding::takeClosed>("takeClosed"),
+                           InstanceMethod<&EngineBinding::stop>("stop"),
+                       });
+  }
+
+  /** { workers, relays, ways, answersBinding, forwardsSends, counters, usage, clock? }, and what to call on a wake. */
+  explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+    const auto options = info[0].As<Napi::Object>();
+    Engine::Options engine{};
+    engine.workers = uint32Of(options.Get("workers"));
+    engine.relays = uint32Of(options.Get("relays"));
+    engine.ways = uint32Of(options.Get("ways"));
+    engine.shortcuts = {options.Get("answersBinding").As<Napi::Boolean>(), options.Get("forwardsSends").As<Napi::Boolean>()};
+    engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
+    engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
+    const Napi::Value clock = options.Get("clock");
+    if (!clock.IsUndefined()) engine.ownedClock = static_cast<const std::atomic<Micros>*>(keep(clock));
+    wake_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "sluice plane", 0, 1);
+    isAwake_ = true;
+    engine.wake = [](void* self) { static_cast<EngineBinding*>(self)->wake_.NonBlockingCall(); };
+    engine.wakeContext = this;
+    engine_ = std::make_unique<Engine>(engine);
+    napi_add_env_cleanup_hook(info.Env(), &EngineBinding::atExit, this);
+    if (const int error = engine_->start(engine)) {
+      halt();
+      Napi::Error::New(info.Env(), std::strerror(error)).ThrowAsJavaScriptException();
+    }
+  }
+
+  ~EngineBinding() {
+    napi_remove_env_cleanup_hook(Env(), &EngineBinding::atExit, this);
+    halt();
+  }
+
+ private:
+  static void atExit(void* self) { static_cast<EngineBinding*>(self)->halt(); }
+
+  void halt() {
+    engine_.reset();
+    if (isAwake_) wake_.Release();
+    isAwake_ = false;
+  }
+
+  void* keep(const Napi::Value& value) {
+    auto buffer = value.As<Napi::ArrayBuffer>();
+    kept_.push_back(Napi::Persistent(buffer.As<Napi::Object>()));
+    return buffer.Data();
+  }
+
+  /** Worker, listener, ArrayBuffer. */
+  void giveRing(const Napi::CallbackInfo& info) {
+    const auto capacity = static_cast<uint32_t>(info[2].As<Napi::ArrayBuffer>().ByteLength());
+    engine_->giveRing(uint32Of(info[0]), uint32Of(info[1]), static_cast<uint8_t*>(keep(info[2])), capacity);
+  }
+
+  /** Listener, address, port. Returns the port, or a negative errno. */
+  Napi::Value listen(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), engine_->listen(uint32Of(info[0]), endpointOf(info[1], info[2])));
+  }
+
+  /** Slot; address and port to bind; as peers see it; of the client. Returns 0 or an errno. */
+  Napi::Value openRelay(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), engine_->openRelay(uint32Of(info[0]), endpointOf(info[1], info[2]),
+                                                            endpointOf(info[3], info[2]), endpointOf(info[4], info[5])));
+  }
+
+  void closeRelay(const Napi::CallbackInfo& info) { engine_->closeRelay(uint32Of(info[0])); }
+
+  /** Own address, port, and a slot, or -1 for nobody, or -2 for the plane in JavaScript. */
+  void setOwner(const Napi::CallbackInfo& info) {
+    const int32_t slot = info[2].As<Napi::Number>().Int32Value();
+    const uint32_t owner = slot >= 0 ? engine_->placeOf(static_cast<uint32_t>(slot)) : slot == -1 ? 0 : Owners::elsewhere;
+    engine_->setOwner(static_cast<uint8_t>(uint32Of(info[0])), static_cast<uint16_t>(uint32Of(info[1])), owner);
+  }
+
+  /** Both legs, and until when. */
+  void route(const Napi::CallbackInfo& info) {
+    engine_->route(legOf(info, 0), legOf(info, legArguments), microsOf(info[2 * legArguments]));
+  }
+
+  void unroute(const Napi::CallbackInfo& info) { engine_->unroute(legOf(info, 0), legOf(info, legArguments)); }
+
+  /** A leg, of which the socket is what it leaves by, and the bytes. */
+  void send(const Napi::CallbackInfo& info) {
+    const Leg to = legOf(info, 0);
+    const auto bytes = info[legArguments].As<Napi::Uint8Array>();
+    engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
+  }
+
+  /** Slot, address and port of the sender, bytes: a packet for this relay port from another plane's. */
+  void arrive(const Napi::CallbackInfo& info) {
+    const auto bytes = info[3].As<Napi::Uint8Array>();
+    engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
+  }
+
+  void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0])); }
+  void begin(const Napi::CallbackInfo&) { engine_->begin(); }
+
+  /** Worker, listener. Returns up to where its ring may be read: a position that only grows. */
+  Napi::Value readable(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(engine_->ring(uint32Of(info[0]), uint32Of(info[1])).end()));
+  }
+
+  /** Worker, listener, and the position up to which it has been read. */
+  void release(const Napi::CallbackInfo& info) {
+    engine_->ring(uint32Of(info[0]), uint32Of(info[1])).release(static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()));
+  }
+
+  Napi::Value takeClosed(const Napi::CallbackInfo& info) {
+    const auto closed = engine_->takeClosed();
+    auto slots = Napi::Array::New(info.Env(), closed.size());
+    for (size_t i = 0; i < closed.size(); i++) slots.Set(static_cast<uint32_t>(i), closed[i]);
+    return slots;
+  }
+
+  /** Ends every thread and socket. No other call may follow. */
+  void stop(const Napi::CallbackInfo&) { halt(); }
+
+  std::unique_ptr<Engine> engine_;
+  Napi::ThreadSafeFunction wake_;
+  bool isAwake_ = false;
+  std::vector<Napi::ObjectReference> kept_;
+};
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Engine", EngineBinding::define(env));
+  exports.Set("Judge", defineJudge(env));
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace sluice
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return sluice::init(env, exports); }
+NODE_API_MODULE(sluice, Init)

@@ -1,0 +1,43 @@
+// What JavaScript passes, as what the engine takes.
+#pragma once
+
+#include <arpa/inet.h>
+#include <napi.h>
+
+#include "table.h"
+
+namespace sluice {
+
+inline constexpr size_t longestAddress = 64;
+
+inline uint32_t uint32Of(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }
+
+/** Sockets that are no listener and no relay port of this plane, and addresses that are none, make a leg of no use. */
+inline Endpoint endpointOf(const Napi::Value& address, const Napi::Value& port) {
+  char text[longestAddress] = {};
+  napi_get_value_string_utf8(address.Env(), address, text, sizeof text, nullptr);
+  Endpoint endpoint;
+  endpoint.family = std::strchr(text, ':') ? 6 : 4;
+  uint8_t bytes[16] = {};
+  inet_pton(endpoint.family == 4 ? AF_INET : AF_INET6, text, bytes);
+  endpoint.address = Address::of(bytes, endpoint.family);
+  endpoint.port = static_cast<uint16_t>(uint32Of(port));
+  return endpoint;
+}
+
+/** Six arguments: socket, framing, address, port, whether policy lets packets leave, own address. */
+inline Leg legOf(const Napi::CallbackInfo& info, size_t at) {
+  return {uint32Of(info[at]),
+          static_cast<uint16_t>(uint32Of(info[at + 1])),
+          endpointOf(info[at + 2], info[at + 3]),
+          info[at + 4].As<Napi::Boolean>().Value(),
+          static_cast<uint8_t>(uint32Of(info[at + 5]))};
+}
+inline constexpr size_t legArguments = 6;
+
+inline Micros microsOf(const Napi::Value& millis) {
+  const double micros = millis.As<Napi::Number>().DoubleValue() * 1000;
+  return micros < 9e18 ? static_cast<Micros>(micros) : INT64_MAX;
+}
+
+}  // namespace sluice

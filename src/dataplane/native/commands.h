@@ -1,0 +1,91 @@
+// What the controller's thread tells a worker, off the packet path: a list under a lock, and an eventfd that wakes.
+#pragma once
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "table.h"
+
+namespace sluice {
+
+struct Command {
+  enum class Kind : uint8_t { listen, openRelay, closeRelay, route, unroute, send, arrive, stop };
+
+  Kind kind;
+  /** route: whether packets of that leg arrive at this worker. */
+  bool hasClient = false;
+  bool hasPeer = false;
+  /** listen, openRelay, closeRelay, send: the socket; arrive: the relay port. */
+  uint32_t socket = 0;
+  int fd = -1;
+  Micros until = 0;
+  Leg client{};
+  /** route, unroute; send: where to, and whether it may leave; arrive: where from. */
+  Leg peer{};
+  /** Where its bytes lie among those of the list. */
+  uint32_t offset = 0;
+  uint32_t length = 0;
+};
+
+struct CommandList {
+  std::vector<Command> commands;
+  std::vector<uint8_t> bytes;
+
+  void clear() {
+    commands.clear();
+    bytes.clear();
+  }
+};
+
+class CommandQueue {
+ public:
+  CommandQueue() : eventFd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  ~CommandQueue() { ::close(eventFd_); }
+  CommandQueue(const CommandQueue&) = delete;
+  CommandQueue& operator=(const CommandQueue&) = delete;
+
+  int eventFd() const { return eventFd_; }
+
+  void push(Command command, const uint8_t* bytes = nullptr, uint32_t length = 0) {
+    const std::lock_guard guard(lock_);
+    command.offset = static_cast<uint32_t>(list_.bytes.size());
+    command.length = length;
+    if (length > 0) list_.bytes.insert(list_.bytes.end(), bytes, bytes + length);
+    list_.commands.push_back(command);
+    hasOrders_.store(true, std::memory_order_release);
+  }
+
+  /** To be asked between receiving a packet and judging it: an order given before the packet was sent is seen. */
+  bool hasOrders() const { return hasOrders_.load(std::memory_order_acquire); }
+
+  void wake() const {
+    const uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(eventFd_, &one, sizeof one);
+  }
+
+  /** Everything pushed so far, in exchange for an empty list. */
+  void take(CommandList& into) {
+    const std::lock_guard guard(lock_);
+    hasOrders_.store(false, std::memory_order_relaxed);
+    std::swap(list_, into);
+  }
+
+  /** After a wake, before looking at what it was for. */
+  void settle() const {
+    uint64_t count;
+    [[maybe_unused]] const ssize_t read = ::read(eventFd_, &count, sizeof count);
+  }
+
+ private:
+  const int eventFd_;
+  std::mutex lock_;
+  CommandList list_;
+  std::atomic<bool> hasOrders_{false};
+};
+
+}  // namespace sluice

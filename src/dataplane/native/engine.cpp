@@ -1,0 +1,239 @@
+#include "engine.h"
+
+#include <linux/filter.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#ifndef SO_ATTACH_REUSEPORT_CBPF
+#define SO_ATTACH_REUSEPORT_CBPF 51
+#endif
+
+namespace sluice {
+
+namespace {
+
+/** Asked of the kernel, which may grant less. A listener carries all clients, a relay port one. */
+constexpr int listenerBufferBytes = 4 * 1024 * 1024;
+constexpr int relayBufferBytes = 1024 * 1024;
+constexpr uint32_t crossingBytes = 1024 * 1024;
+
+void set(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+
+/** A bound, unconnected UDP socket; 0 or an errno. */
+int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
+  fd = socket(at.family == 4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return errno;
+  if (at.family == 6) set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (isShared) set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes);
+  set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes);
+  // A kernel that knows no trains of packets hands them over one by one.
+  set(fd, SOL_UDP, UDP_GRO, 1);
+  SocketAddress address;
+  writeSocketAddress(address, at, at.port);
+  if (bind(fd, &address.any, lengthOf(at)) == 0) return 0;
+  const int error = errno;
+  ::close(fd);
+  fd = -1;
+  return error;
+}
+
+}  // namespace
+
+Engine::Engine(const Options& options)
+    : shared_(options.workers, options.relays, options.ways), isSplit_(options.relays), closing_(options.relays) {
+  shared_.usage = options.usage;
+  shared_.shortcuts = options.shortcuts;
+  shared_.ownedClock = options.ownedClock;
+  shared_.wake = options.wake;
+  shared_.wakeContext = options.wakeContext;
+  for (unsigned i = 0; i < options.workers; i++) shared_.counters[i] = &options.counters[i];
+}
+
+int Engine::start(const Options& options) {
+  for (unsigned to = 0; to < options.workers; to++) {
+    for (unsigned from = 0; from < options.workers; from++) {
+      if (to == from) continue;
+      memory_.push_back(std::make_unique<Span<uint8_t>>(crossingBytes));
+      shared_.crossings[to][from] = std::make_unique<Ring>(memory_.back()->data(), crossingBytes);
+    }
+  }
+  for (unsigned i = 0; i < options.workers; i++) {
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0 || shared_.queues[i].eventFd() < 0) return errno;
+    workers_.push_back(std::make_unique<Worker>(shared_, i, epoll, seed));
+  }
+  for (const auto& worker : workers_)
+    if (!worker->start()) return EAGAIN;
+  return 0;
+}
+
+void Engine::stop() {
+  for (unsigned i = 0; i < workers_.size(); i++) {
+    shared_.queues[i].push({.kind = Command::Kind::stop});
+    shared_.queues[i].wake();
+  }
+  workers_.clear();
+}
+
+void Engine::giveRing(unsigned worker, uint32_t listener, uint8_t* memory, uint32_t capacity) {
+  shared_.up[worker][listener] = std::make_unique<Ring>(memory, capacity);
+}
+
+int Engine::listen(uint32_t listener, const Endpoint& at) {
+  Endpoint bound = at;
+  // Sockets that share a port would share it with another relay's as well: the first asks for it alone.
+  int probe;
+  if (const int error = openUdp(bound, listenerBufferBytes, false, probe)) return -error;
+  SocketAddress address;
+  socklen_t length = sizeof address;
+  getsockname(probe, &address.any, &length);
+  bound.port = endpointOf(address).port;
+  ::close(probe);
+
+  std::vector<int> fds;
+  for (unsigned i = 0; i < shared_.workers; i++) {
+    int fd;
+    if (const int error = openUdp(bound, listenerBufferBytes, shared_.workers > 1, fd)) {
+      for (const int open : fds) ::close(open);
+      return -error;
+    }
+    fds.push_back(fd);
+  }
+  if (shared_.workers > 1) steer(fds[0]);
+  for (unsigned i = 0; i < shared_.workers; i++)
+    push(i, {.kind = Command::Kind::listen, .socket = listener, .fd = fds[i]});
+  return bound.port;
+}
+
+/**
+ * Has the kernel give each client's packets to the worker that Shared::homeOf names. Where it cannot, or does not for
+ * some packet, workers pass packets on among themselves.
+ */
+void Engine::steer(int fd) {
+  constexpr auto network = static_cast<uint32_t>(SKF_NET_OFF);
+  constexpr uint16_t loadWord = BPF_LD | BPF_W | BPF_ABS;
+  constexpr uint16_t store = BPF_ST;
+  constexpr uint16_t swap = BPF_MISC | BPF_TAX;
+  constexpr uint16_t mix = BPF_ALU | BPF_XOR | BPF_X;
+  // X: address words and port, mixed. Scratch 0 holds them on the way; IPv4 has its port behind a header of any length.
+  sock_filter program[] = {
+      {BPF_LD | BPF_B | BPF_ABS, 0, 0, network},
+      {BPF_ALU | BPF_RSH | BPF_K, 0, 0, 4},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 10, 4},
+      {loadWord, 0, 0, network + 12},
+      {store, 0, 0, 0},
+      {BPF_LD | BPF_B | BPF_ABS, 0, 0, network},
+      {BPF_ALU | BPF_AND | BPF_K, 0, 0, 15},
+      {BPF_ALU | BPF_LSH | BPF_K, 0, 0, 2},
+      {swap, 0, 0, 0},
+      {BPF_LD | BPF_H | BPF_IND, 0, 0, network},
+      {BPF_LDX | BPF_MEM, 0, 0, 0},
+      {mix, 0, 0, 0},
+      {BPF_JMP | BPF_JA, 0, 0, 11},
+      {loadWord, 0, 0, network + 8},
+      {swap, 0, 0, 0},
+      {loadWord, 0, 0, network + 12},
+      {mix, 0, 0, 0},
+      {swap, 0, 0, 0},
+      {loadWord, 0, 0, network + 16},
+      {mix, 0, 0, 0},
+      {swap, 0, 0, 0},
+      {loadWord, 0, 0, network + 20},
+      {mix, 0, 0, 0},
+      {BPF_MISC | BPF_TAX, 0, 0, 0},
+      {BPF_LD | BPF_H | BPF_ABS, 0, 0, network + 40},
+      {mix, 0, 0, 0},
+      {BPF_ALU | BPF_MUL | BPF_K, 0, 0, Shared::steeringFactor},
+      {BPF_ALU | BPF_RSH | BPF_K, 0, 0, 16},
+      {BPF_ALU | BPF_MOD | BPF_K, 0, 0, shared_.workers},
+      {BPF_RET | BPF_A, 0, 0, 0},
+  };
+  const sock_fprog filter{sizeof program / sizeof *program, program};
+  setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter);
+}
+
+int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client) {
+  int fd;
+  if (const int error = openUdp(bind, relayBufferBytes, false, fd)) return error;
+  Relay& relay = shared_.relays[slot];
+  relay.fd = fd;
+  relay.worker = static_cast<uint8_t>(shared_.homeOf(client));
+  relay.at = at;
+  isSplit_[slot] = false;
+  push(relay.worker, {.kind = Command::Kind::openRelay, .socket = maxListeners + slot});
+  return 0;
+}
+
+void Engine::closeRelay(uint32_t slot) {
+  const Command command{.kind = Command::Kind::closeRelay, .socket = maxListeners + slot};
+  const uint8_t owner = shared_.relays[slot].worker;
+  closing_[slot] = isSplit_[slot] ? static_cast<uint8_t>(shared_.workers) : 1;
+  for (unsigned i = 0; i < shared_.workers; i++)
+    if (i == owner || isSplit_[slot]) push(i, command);
+}
+
+std::vector<uint32_t> Engine::takeClosed() {
+  std::vector<uint32_t> closed;
+  {
+    const std::lock_guard guard(shared_.closedLock);
+    closed.swap(shared_.closed);
+  }
+  std::erase_if(closed, [this](uint32_t slot) { return --closing_[slot] > 0; });
+  return closed;
+}
+
+unsigned Engine::homeOf(const Leg& leg) const {
+  return isRelay(leg.socket) ? shared_.relays[slotOf(leg.socket)].worker : shared_.homeOf(leg.peer);
+}
+
+void Engine::route(const Leg& client, const Leg& peer, Micros until) {
+  const unsigned clientHome = homeOf(client);
+  const unsigned peerHome = homeOf(peer);
+  Command command{.kind = Command::Kind::route, .until = until, .client = client, .peer = peer};
+  if (clientHome == peerHome) {
+    command.hasClient = command.hasPeer = true;
+    return push(clientHome, command);
+  }
+  for (const Leg* leg : {&client, &peer})
+    if (isRelay(leg->socket)) isSplit_[slotOf(leg->socket)] = true;
+  command.hasClient = true;
+  push(clientHome, command);
+  command.hasClient = false;
+  command.hasPeer = true;
+  push(peerHome, command);
+}
+
+void Engine::unroute(const Leg& client, const Leg& peer) {
+  const Command command{.kind = Command::Kind::unroute, .client = client, .peer = peer};
+  push(homeOf(client), command);
+  if (homeOf(peer) != homeOf(client)) push(homeOf(peer), command);
+}
+
+void Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
+  push(isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(to.peer),
+       {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
+}
+
+void Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length) {
+  Leg peer{};
+  peer.peer = from;
+  push(shared_.relays[slot].worker, {.kind = Command::Kind::arrive, .socket = maxListeners + slot, .peer = peer}, bytes, length);
+}
+
+void Engine::push(unsigned worker, const Command& command, const uint8_t* bytes, uint32_t length) {
+  shared_.queues[worker].push(command, bytes, length);
+  told_ |= uint64_t{1} << worker;
+}
+
+void Engine::flush(Micros now) {
+  shared_.clockOffset.store(now * 1000 - Shared::monotonic(), std::memory_order_relaxed);
+  for (; told_ != 0; told_ &= told_ - 1) shared_.queues[std::countr_zero(told_)].wake();
+}
+
+}  // namespace sluice

@@ -1,0 +1,78 @@
+// The threads and what they share, as the controller's thread sees them. Every call is made on that one thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "worker.h"
+
+namespace sluice {
+
+class Engine {
+ public:
+  struct Options {
+    unsigned workers;
+    uint32_t relays;
+    /** Directions of routes that each worker has room for. */
+    uint32_t ways;
+    Shortcuts shortcuts;
+    /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
+    Counters* counters;
+    Usage* usage;
+    /** See Shared. */
+    const std::atomic<Micros>* ownedClock;
+    /** A worker has something for the controller: called on its thread, once until `begin`. */
+    void (*wake)(void*);
+    void* wakeContext;
+  };
+
+  explicit Engine(const Options& options);
+  ~Engine() { stop(); }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /** 0, or an errno. */
+  int start(const Options& options);
+  void stop();
+
+  /** Where what `worker` hands up from this listener comes by; `maxListeners` for packets to other planes' ports. */
+  void giveRing(unsigned worker, uint32_t listener, uint8_t* memory, uint32_t capacity);
+  Ring& ring(unsigned worker, uint32_t listener) { return *shared_.up[worker][listener]; }
+
+  /** The bound port, or a negative errno. */
+  int listen(uint32_t listener, const Endpoint& at);
+  /** 0, or an errno. */
+  int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client);
+  void closeRelay(uint32_t slot);
+  void setOwner(uint8_t ownAddress, uint16_t port, uint32_t owner) { shared_.owners[ownAddress].set(port, owner); }
+  uint32_t placeOf(uint32_t slot) const { return Owners::place(slot, shared_.relays[slot].worker); }
+  void route(const Leg& client, const Leg& peer, Micros until);
+  void unroute(const Leg& client, const Leg& peer);
+  void send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
+  void arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length);
+  /** Wakes whoever has got orders, and sets the clock. */
+  void flush(Micros now);
+
+  /** From now on another `wake` comes. */
+  void begin() { shared_.isAwake.store(false, std::memory_order_release); }
+  /** Relay ports that are closed by now, their usage final, their slots free. */
+  std::vector<uint32_t> takeClosed();
+
+ private:
+  unsigned homeOf(const Leg& leg) const;
+  void push(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
+  int openListener(const Endpoint& at, bool isShared, int& fd);
+  void steer(int fd);
+
+  Shared shared_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  /** Memory of the rings between workers. */
+  std::vector<std::unique_ptr<Span<uint8_t>>> memory_;
+  /** By slot: routes of several workers run over it. */
+  Span<bool> isSplit_;
+  /** By slot: workers that have yet to forget it. */
+  Span<uint8_t> closing_;
+  uint64_t told_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,106 @@
+// Where packets lie from the moment they are received until they are sent on: a fixed number of large buffers, each
+// with room for a frame in front, since a buffer may hold a train of packets (UDP_GRO).
+#pragma once
+
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "judge.h"
+#include "memory.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace sluice {
+
+struct Arrival {
+  uint8_t* bytes;
+  uint32_t length;
+  /** Length of each packet of a train but the last; `length` for a lone one. */
+  uint32_t segment;
+  const SocketAddress* from;
+};
+
+class Inbox {
+ public:
+  static constexpr unsigned most = 64;
+  /** To be had in front of each arrival. */
+  static constexpr uint32_t headroom = 64;
+
+  Inbox() {
+    for (unsigned i = 0; i < most; i++) {
+      iovecs_[i] = {&buffers_[i * bufferBytes] + headroom, longest};
+      messages_[i].msg_hdr.msg_iov = &iovecs_[i];
+      messages_[i].msg_hdr.msg_iovlen = 1;
+      messages_[i].msg_hdr.msg_name = &from_[i];
+      messages_[i].msg_hdr.msg_control = control_[i].bytes;
+      ready(i);
+    }
+  }
+
+  bool hasRoomFor(unsigned packets) const { return used_ + packets <= most; }
+  /** The buffers may be filled anew. */
+  void reset() { used_ = 0; }
+
+  /** Returns how many came, 0 for none, -1 with errno; they are at `first`, `first + 1` … */
+  int receive(int fd, unsigned wanted, unsigned& first) {
+    first = used_;
+    int count;
+    do {
+      count = wanted == 1 ? receiveOne(fd) : recvmmsg(fd, &messages_[used_], wanted, MSG_DONTWAIT, nullptr);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return errno == EAGAIN ? 0 : -1;
+    used_ += static_cast<unsigned>(count);
+    return count;
+  }
+
+  /** To be asked once for each that came. */
+  Arrival take(unsigned i) {
+    msghdr& header = messages_[i].msg_hdr;
+    const uint32_t length = messages_[i].msg_len;
+    uint32_t segment = length;
+    for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+      if (control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) continue;
+      int size;
+      std::memcpy(&size, CMSG_DATA(control), sizeof size);
+      if (size > 0) segment = static_cast<uint32_t>(size);
+    }
+    ready(i);
+    return {&buffers_[i * bufferBytes] + headroom, length, segment, &from_[i]};
+  }
+
+ private:
+  static constexpr uint32_t longest = 65'536;
+  /** Not a multiple of a page, or the fronts of all buffers would fall into the same few lines of the cache. */
+  static constexpr uint32_t bufferBytes = headroom + longest + 4096 + 128;
+
+  struct Control {
+    alignas(cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(int))];
+  };
+
+  int receiveOne(int fd) {
+    const ssize_t length = recvmsg(fd, &messages_[used_].msg_hdr, MSG_DONTWAIT);
+    if (length < 0) return -1;
+    messages_[used_].msg_len = static_cast<unsigned>(length);
+    return 1;
+  }
+
+  void ready(unsigned i) {
+    messages_[i].msg_hdr.msg_namelen = sizeof(SocketAddress);
+    messages_[i].msg_hdr.msg_controllen = sizeof(Control);
+  }
+
+  Span<uint8_t> buffers_{most * size_t{bufferBytes}};
+  Span<mmsghdr> messages_{most};
+  Span<iovec> iovecs_{most};
+  Span<SocketAddress> from_{most};
+  Span<Control> control_{most};
+  unsigned used_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,159 @@
+#include "outbox.h"
+
+#include <netinet/udp.h>
+
+#include <cerrno>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+namespace sluice {
+
+namespace {
+
+constexpr uint8_t zeros[4] = {};
+constexpr int sendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+}  // namespace
+
+Outbox::Outbox() {
+  for (unsigned i = 0; i < most; i++) messages_[i].msg_hdr.msg_name = &trains_[i].to;
+}
+
+void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account) {
+  const uint32_t bytes = frame.bytes();
+  const bool joins = count_ > 0 && trains_[count_ - 1].account == account && fits(trains_[count_ - 1], fd, to, port, bytes);
+  if (!joins) {
+    Train& train = trains_[count_];
+    writeSocketAddress(train.to, to, port);
+    train.endpoint = to;
+    train.port = port;
+    train.fd = fd;
+    train.segment = bytes;
+    train.packets = train.bytes = train.payloadBytes = 0;
+    train.isClosed = false;
+    train.account = account;
+    msghdr& header = messages_[count_].msg_hdr;
+    header.msg_namelen = lengthOf(to);
+    header.msg_iov = &iovecs_[pieces_];
+    header.msg_iovlen = 0;
+    header.msg_control = nullptr;
+    header.msg_controllen = 0;
+    count_++;
+  }
+  Train& train = trains_[count_ - 1];
+  train.packets++;
+  train.bytes += bytes;
+  train.payloadBytes += frame.payloadBytes;
+  train.isClosed = bytes < train.segment;
+  mmsghdr& message = messages_[count_ - 1];
+  if (frame.header + frame.headerBytes == frame.payload) {
+    put(message, frame.header, frame.headerBytes + frame.payloadBytes);
+  } else {
+    if (frame.headerBytes > 0) put(message, frame.header, frame.headerBytes);
+    put(message, frame.payload, frame.payloadBytes);
+  }
+  if (frame.paddingBytes > 0) put(message, zeros, frame.paddingBytes);
+}
+
+bool Outbox::fits(const Train& train, int fd, const Endpoint& to, uint16_t port, uint32_t bytes) const {
+  return maySegment_ && train.fd == fd && train.port == port && !train.isClosed && bytes > 0 && bytes <= train.segment &&
+         train.packets < mostSegments && train.bytes + bytes <= mostTrainBytes && train.endpoint == to;
+}
+
+/** What lies right behind the piece before it becomes part of that. */
+void Outbox::put(mmsghdr& message, const void* at, size_t length) {
+  msghdr& header = message.msg_hdr;
+  if (header.msg_iovlen > 0) {
+    iovec& last = header.msg_iov[header.msg_iovlen - 1];
+    if (static_cast<const uint8_t*>(last.iov_base) + last.iov_len == at) {
+      last.iov_len += length;
+      return;
+    }
+  }
+  iovecs_[pieces_++] = {const_cast<void*>(at), length};
+  header.msg_iovlen++;
+}
+
+void Outbox::flush(uint64_t& lost) {
+  for (unsigned i = 0; i < count_; i++) {
+    Train& train = trains_[i];
+    // Before it leaves, so that whoever has got a packet finds it counted.
+    train.account.add(train.packets, train.payloadBytes);
+    if (train.packets == 1) continue;
+    msghdr& header = messages_[i].msg_hdr;
+    header.msg_control = train.control;
+    header.msg_controllen = sizeof train.control;
+    cmsghdr* control = CMSG_FIRSTHDR(&header);
+    control->cmsg_level = SOL_UDP;
+    control->cmsg_type = UDP_SEGMENT;
+    control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+    const auto segment = static_cast<uint16_t>(train.segment);
+    std::memcpy(CMSG_DATA(control), &segment, sizeof segment);
+  }
+  for (unsigned first = 0; first < count_;) {
+    unsigned end = first + 1;
+    while (end < count_ && trains_[end].fd == trains_[first].fd) end++;
+    while (first < end) first += send(first, end, lost);
+  }
+  count_ = pieces_ = scratchUsed_ = 0;
+}
+
+/** Returns how many messages are dealt with, one at least. */
+unsigned Outbox::send(unsigned first, unsigned end, uint64_t& lost) {
+  const int fd = trains_[first].fd;
+  int done;
+  do {
+    done = end - first == 1 ? (sendmsg(fd, &messages_[first].msg_hdr, sendFlags) < 0 ? -1 : 1)
+                            : sendmmsg(fd, &messages_[first], end - first, sendFlags);
+  } while (done < 0 && errno == EINTR);
+  if (done <= 0) {
+    failed(first, errno, lost);
+    return 1;
+  }
+  return static_cast<unsigned>(done);
+}
+
+void Outbox::failed(unsigned at, int error, uint64_t& lost) {
+  const bool isForSize = error == EINVAL || error == EMSGSIZE || error == EIO || error == EOPNOTSUPP;
+  if (trains_[at].packets == 1 || !isForSize) {
+    trains_[at].account.add(-int64_t{trains_[at].packets}, -int64_t{trains_[at].payloadBytes});
+    lost += trains_[at].packets;
+    return;
+  }
+  // EIO: the device can neither cut up buffers nor compute checksums, and never will. Else this path's MTU is too small.
+  if (error == EIO) maySegment_ = false;
+  sendApart(at, lost);
+}
+
+void Outbox::sendApart(unsigned at, uint64_t& lost) {
+  const Train& train = trains_[at];
+  const msghdr whole = messages_[at].msg_hdr;
+  iovec pieces[4];
+  size_t piece = 0;
+  size_t used = 0;
+  for (uint32_t left = train.bytes; left > 0;) {
+    uint32_t wanted = left < train.segment ? left : train.segment;
+    left -= wanted;
+    msghdr one = whole;
+    one.msg_iov = pieces;
+    one.msg_iovlen = 0;
+    one.msg_control = nullptr;
+    one.msg_controllen = 0;
+    while (wanted > 0) {
+      const iovec& source = whole.msg_iov[piece];
+      const size_t length = source.iov_len - used < wanted ? source.iov_len - used : wanted;
+      pieces[one.msg_iovlen++] = {static_cast<uint8_t*>(source.iov_base) + used, length};
+      wanted -= static_cast<uint32_t>(length);
+      used += length;
+      if (used == source.iov_len) {
+        piece++;
+        used = 0;
+      }
+    }
+    if (sendmsg(train.fd, &one, sendFlags) < 0) lost++;
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,80 @@
+// Packets on their way out of one thread: gathered, not copied, and sent with as few calls as they allow. Consecutive
+// ones of one way and one length leave as one buffer that the kernel or the card cuts up (UDP_SEGMENT).
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+
+#include "counters.h"
+#include "memory.h"
+#include "wire.h"
+
+namespace sluice {
+
+/** What precedes the payload, the payload, and how many zeros follow. */
+struct Frame {
+  const uint8_t* header;
+  uint32_t headerBytes;
+  const uint8_t* payload;
+  uint32_t payloadBytes;
+  uint32_t paddingBytes;
+
+  uint32_t bytes() const { return headerBytes + payloadBytes + paddingBytes; }
+};
+
+class Outbox {
+ public:
+  Outbox();
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  /** The frame's bytes must stay as they are until `flush`, which must be called when `isFull`. */
+  void add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account);
+  bool isFull() const { return count_ == most || pieces_ + 4 > mostPieces || scratchUsed_ + 2 > mostPieces; }
+  /** Room for a header that cannot stand in front of its payload; as long-lived as the frame. */
+  uint8_t* scratch() { return &scratch_[scratchUsed_++ * scratchBytes]; }
+  /** Sends everything, and counts what the sockets did not take as `lost`. */
+  void flush(uint64_t& lost);
+
+ private:
+  /** Packets for one destination that leave as one message. */
+  struct Train {
+    SocketAddress to;
+    Endpoint endpoint;
+    uint16_t port;
+    int fd;
+    uint32_t segment;
+    uint32_t packets;
+    uint32_t bytes;
+    uint32_t payloadBytes;
+    /** Nothing may follow a segment shorter than the others. */
+    bool isClosed;
+    Account account;
+    alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
+  };
+
+  bool fits(const Train& train, int fd, const Endpoint& to, uint16_t port, uint32_t bytes) const;
+  void put(mmsghdr& message, const void* at, size_t length);
+  unsigned send(unsigned first, unsigned end, uint64_t& lost);
+  void failed(unsigned at, int error, uint64_t& lost);
+  void sendApart(unsigned at, uint64_t& lost);
+
+  static constexpr unsigned most = 64;
+  static constexpr unsigned mostPieces = 4096;
+  static constexpr unsigned scratchBytes = 48;
+  static constexpr uint32_t mostSegments = 64;
+  static constexpr uint32_t mostTrainBytes = 65'000;
+
+  Span<Train> trains_{most};
+  Span<mmsghdr> messages_{most};
+  Span<iovec> iovecs_{mostPieces};
+  Span<uint8_t> scratch_{mostPieces * scratchBytes};
+  unsigned count_ = 0;
+  unsigned pieces_ = 0;
+  unsigned scratchUsed_ = 0;
+  bool maySegment_ = true;
+};
+
+}  // namespace sluice

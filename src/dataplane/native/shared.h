@@ -1,0 +1,107 @@
+// What the threads of one engine share: relay ports, whose they are, the clock, and the way up to the controller.
+#pragma once
+
+#include <time.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "commands.h"
+#include "counters.h"
+#include "memory.h"
+#include "ring.h"
+
+namespace sluice {
+
+/** One relay port. The controller's thread fills it in and pushes openRelay; from then on it is its worker's. */
+struct Relay {
+  int fd;
+  uint8_t worker;
+  bool isOpen;
+  /** Waits for its turn. */
+  bool isReady;
+  /** As peers see it. */
+  Endpoint at;
+};
+
+/** Whose relay port an own relayed address is: 0 for nobody's. */
+class Owners {
+ public:
+  Owners() : ports_(65'536) {}
+
+  /** Held by the plane in JavaScript. */
+  static constexpr uint32_t elsewhere = UINT32_MAX;
+
+  uint32_t of(uint16_t port) const { return ports_[port].load(std::memory_order_acquire); }
+  void set(uint16_t port, uint32_t owner) { ports_[port].store(owner, std::memory_order_release); }
+
+  static uint32_t place(uint32_t slot, uint8_t worker) { return static_cast<uint32_t>(worker) << 24 | (slot + 1); }
+  static uint32_t slotAt(uint32_t owner) { return (owner & 0xffffff) - 1; }
+  static uint8_t workerAt(uint32_t owner) { return static_cast<uint8_t>(owner >> 24); }
+
+ private:
+  Span<std::atomic<uint32_t>> ports_;
+};
+
+inline constexpr unsigned mostWorkers = 64;
+inline constexpr unsigned mostOwnAddresses = 16;
+
+struct Shared {
+  Shared(unsigned workers, uint32_t relays, uint32_t ways) : workers(workers), ways(ways), relays(relays), usage(nullptr) {}
+
+  const unsigned workers;
+  /** Room for the ways of each worker. */
+  const uint32_t ways;
+  Span<Relay> relays;
+  /** By slot; in memory that JavaScript reads. */
+  Usage* usage;
+  Counters* counters[mostWorkers] = {};
+  CommandQueue queues[mostWorkers];
+  /** From worker to worker: [to][from]. */
+  std::unique_ptr<Ring> crossings[mostWorkers][mostWorkers];
+  /** To the controller, by worker: one for each listener, the last for packets to relay ports held elsewhere. */
+  std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
+  Owners owners[mostOwnAddresses];
+  Shortcuts shortcuts{};
+  /** Nanoseconds that the plane's clock is ahead of the monotonic one. */
+  std::atomic<int64_t> clockOffset{0};
+  /** If not nullptr, the plane's clock is what stands there: that of a test, which owns the time. */
+  const std::atomic<Micros>* ownedClock = nullptr;
+
+  /** Relay ports that a worker has closed, their usage final. */
+  std::mutex closedLock;
+  std::vector<uint32_t> closed;
+
+  /** Called by workers; tells the controller once until it has looked. */
+  void wakeController() {
+    if (!isAwake.exchange(true, std::memory_order_acq_rel)) wake(wakeContext);
+  }
+  std::atomic<bool> isAwake{false};
+  void (*wake)(void*) = nullptr;
+  void* wakeContext = nullptr;
+
+  /** The plane's clock: monotonic, anchored by the controller. */
+  Micros now() const {
+    if (ownedClock) return ownedClock->load(std::memory_order_acquire);
+    return (monotonic() + clockOffset.load(std::memory_order_relaxed)) / 1000;
+  }
+  static int64_t monotonic() {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  }
+
+  /** The worker at which a client's packets arrive; steering.h has the kernel count the same way. */
+  unsigned homeOf(const Endpoint& client) const {
+    if (workers == 1) return 0;
+    uint32_t words[4] = {};
+    std::memcpy(words, client.address.bytes(), client.family == 4 ? 4 : 16);
+    const uint32_t mixed = (ntohl(words[0]) ^ ntohl(words[1]) ^ ntohl(words[2]) ^ ntohl(words[3]) ^ client.port) * steeringFactor;
+    return (mixed >> 16) % workers;
+  }
+  static constexpr uint32_t steeringFactor = 0x9e3779b1;
+};
+
+}  // namespace sluice

@@ -1,0 +1,406 @@
+#include "worker.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace sluice {
+
+namespace {
+
+constexpr unsigned mostEvents = 128;
+/** Packets or trains read from one socket before the next has its turn. */
+constexpr unsigned listenerTurn = 32;
+constexpr unsigned relayTurn = 8;
+/** A packet may pass through this many relay ports of ours; more is a circle of routes. */
+constexpr unsigned mostHops = 4;
+/** In place of a socket's number, in epoll: there are orders, or packets from another worker. */
+constexpr uint32_t orders = UINT32_MAX;
+
+/** Kinds of what crosses from worker to worker. */
+enum Crossing : uint8_t { atListener, atRelay, outOfRelay };
+
+uint32_t headerBytesOf(uint16_t framing) { return framing == bare ? 0 : framing == indication ? mostHeaderBytes : 4; }
+
+}  // namespace
+
+Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed)
+    : shared_(shared),
+      index_(index),
+      epoll_(epoll),
+      counters_(*shared.counters[index]),
+      table_(shared.ways, static_cast<uint32_t>(shared.relays.size()), seed),
+      ready_(shared.relays.size() + maxListeners),
+      random_(seed * 0xd1342543de82ef95) {
+  epoll_event event{.events = EPOLLIN, .data = {.u32 = orders}};
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, shared_.queues[index_].eventFd(), &event);
+}
+
+Worker::~Worker() {
+  join();
+  ::close(epoll_);
+}
+
+bool Worker::start() {
+  // Signals are the main thread's: what a new thread blocks, it inherits.
+  sigset_t all, former;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &former);
+  const auto body = [](void* self) -> void* {
+    static_cast<Worker*>(self)->run();
+    return nullptr;
+  };
+  isRunning_ = pthread_create(&thread_, nullptr, body, this) == 0;
+  pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  if (isRunning_) pthread_setname_np(thread_, "sluice-plane");
+  return isRunning_;
+}
+
+void Worker::join() {
+  if (isRunning_) pthread_join(thread_, nullptr);
+  isRunning_ = false;
+}
+
+void Worker::run() {
+  while (!isStopped_) {
+    wait(readyCount_ == 0);
+    for (size_t turns = readyCount_; turns > 0; turns--) {
+      const uint32_t socket = ready_[readyBegin_];
+      readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
+      readyCount_--;
+      serve(socket);
+    }
+    flush();
+  }
+  for (Listener& listener : listeners_)
+    if (listener.fd >= 0) ::close(listener.fd);
+}
+
+/** Sockets report once that something came (EPOLLET): they are in turn until they are read empty. */
+void Worker::wait(bool mayBlock) {
+  epoll_event events[mostEvents];
+  const int count = epoll_wait(epoll_, events, mostEvents, mayBlock ? -1 : 0);
+  now_ = shared_.now();
+  for (int i = 0; i < count; i++) {
+    if (events[i].data.u32 != orders) {
+      enqueue(events[i].data.u32);
+    } else {
+      shared_.queues[index_].settle();
+      obey();
+      takeCrossings();
+    }
+  }
+}
+
+void Worker::enqueue(uint32_t socket) {
+  bool& isReady = isRelay(socket) ? shared_.relays[slotOf(socket)].isReady : listeners_[socket].isReady;
+  if (isReady) return;
+  isReady = true;
+  const size_t end = readyBegin_ + readyCount_;
+  ready_[end < ready_.size() ? end : end - ready_.size()] = socket;
+  readyCount_++;
+}
+
+void Worker::serve(uint32_t socket) {
+  const bool isAtRelay = isRelay(socket);
+  bool& isReady = isAtRelay ? shared_.relays[slotOf(socket)].isReady : listeners_[socket].isReady;
+  isReady = false;
+  if (isAtRelay && !shared_.relays[slotOf(socket)].isOpen) return;
+  const int fd = isAtRelay ? shared_.relays[slotOf(socket)].fd : listeners_[socket].fd;
+  const unsigned wanted = isAtRelay ? relayTurn : listenerTurn;
+  if (!inbox_.hasRoomFor(wanted)) flush();
+  unsigned first;
+  const int count = inbox_.receive(fd, wanted, first);
+  obey();
+  for (int i = 0; i < count; i++) receive(socket, inbox_.take(first + static_cast<unsigned>(i)));
+  if (count < 0 || static_cast<unsigned>(count) == wanted) enqueue(socket);
+}
+
+void Worker::receive(uint32_t socket, const Arrival& arrival) {
+  const Endpoint from = endpointOf(*arrival.from);
+  uint32_t at = 0;
+  do {
+    const uint32_t length = std::min(arrival.segment, arrival.length - at);
+    const uint32_t room = at == 0 ? Inbox::headroom : 0;
+    if (isRelay(socket)) fromPeer(socket, from, {arrival.bytes + at, length, room}, 0);
+    else fromClient(socket, from, arrival.bytes + at, length, room);
+    at += length;
+  } while (at < arrival.length);
+}
+
+void Worker::sendAll() {
+  uint64_t lost = 0;
+  toPeers_.flush(lost);
+  toClients_.flush(lost);
+  if (lost > 0) counters_.drop(Drop::congested, lost);
+}
+
+/** Sends what waits, after which the buffers may be filled anew, and tells whom it concerns. */
+void Worker::flush() {
+  sendAll();
+  inbox_.reset();
+  for (; crossedTo_ != 0; crossedTo_ &= crossedTo_ - 1) shared_.queues[std::countr_zero(crossedTo_)].wake();
+  if (hasHandedUp_) shared_.wakeController();
+  hasHandedUp_ = false;
+}
+
+void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room) {
+  if (const unsigned home = shared_.homeOf(from); home != index_) {
+    if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home, record);
+    return;
+  }
+  const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shared_.shortcuts);
+  switch (verdict.fate) {
+    case Fate::answer:
+      answer(socket, from, bytes, verdict.hasFingerprint);
+      break;
+    case Fate::handUp:
+      handUp(socket, from, bytes, length);
+      break;
+    default:
+      follow(verdict, from, {bytes + verdict.offset, verdict.length, room + verdict.offset}, 0);
+  }
+}
+
+void Worker::fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops) {
+  follow(judgeAtRelay(table_, socket, from, payload.length, now_), from, payload, hops);
+}
+
+void Worker::follow(const Verdict& verdict, const Endpoint& from, const Payload& payload, unsigned hops) {
+  if (verdict.fate == Fate::drop) {
+    counters_.drop(verdict.drop);
+    return;
+  }
+  const Way& way = *verdict.way;
+  const Account account = accountOf(way.toPeer ? way.to.socket : way.from.socket, way.toPeer);
+  if (!isRelay(way.to.socket)) {
+    toClient(way.to, from, payload, account);
+  } else {
+    const bool isSend = verdict.fate == Fate::forwardSend;
+    const bool mayLeave = isSend ? way.to.ownAddress == noOwnAddress : way.to.mayLeave;
+    toPeer(way.to, isSend ? verdict.port : way.to.peer.port, mayLeave, payload, account, hops);
+  }
+}
+
+/** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
+void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& payload, const Account& account,
+                    unsigned hops) {
+  const uint32_t owner = to.ownAddress != noOwnAddress ? shared_.owners[to.ownAddress].of(port) : 0;
+  if (owner != 0 ? hops == mostHops : !mayLeave || port == 0) {
+    counters_.drop(Drop::forbiddenPeer);
+    return;
+  }
+  const Relay& relay = shared_.relays[slotOf(to.socket)];
+  if (relay.worker != index_) {
+    // The route's client is not whom the port was opened for. Its worker asks who owns the destination, too.
+    if (Record* record = cross(relay.worker, outOfRelay, to.socket, to.peer, payload.bytes, payload.length)) {
+      record->ownAddress = to.ownAddress;
+      record->toPort = port;
+      record->mayLeave = mayLeave;
+      record->hops = static_cast<uint8_t>(hops);
+      commit(relay.worker, record);
+    }
+  } else if (!relay.isOpen) {
+    counters_.drop(Drop::congested);
+  } else if (owner != 0) {
+    account.add(1, payload.length);
+    toOwn(owner, to, port, payload, hops + 1);
+  } else {
+    toPeers_.add(relay.fd, to.peer, port, {payload.bytes, 0, payload.bytes, payload.length, 0}, account);
+    if (toPeers_.isFull()) sendAll();
+  }
+}
+
+/** As if it came from the relayed address that it leaves by: the two routes are one from client to client. */
+void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& payload, unsigned hops) {
+  const Endpoint from = shared_.relays[slotOf(to.socket)].at;
+  if (owner == Owners::elsewhere) {
+    Ring& ring = *shared_.up[index_][maxListeners];
+    Record* record = ring.reserve(from, payload.length);
+    if (!record) {
+      counters_.drop(Drop::congested);
+      return;
+    }
+    record->ownAddress = to.ownAddress;
+    record->toPort = port;
+    record->hops = static_cast<uint8_t>(hops);
+    std::memcpy(record->bytes(), payload.bytes, payload.length);
+    ring.commit();
+    hasHandedUp_ = true;
+    return;
+  }
+  const uint32_t socket = Owners::slotAt(owner) + maxListeners;
+  const unsigned worker = Owners::workerAt(owner);
+  if (worker == index_) return fromPeer(socket, from, payload, hops);
+  if (Record* record = cross(worker, atRelay, socket, from, payload.bytes, payload.length)) {
+    record->hops = static_cast<uint8_t>(hops);
+    commit(worker, record);
+  }
+}
+
+void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account) {
+  const Listener& listener = listeners_[to.socket];
+  const uint32_t needed = headerBytesOf(to.framing);
+  const bool hasRoom = payload.room >= needed;
+  uint8_t* const end = hasRoom ? payload.bytes : toClients_.scratch() + mostHeaderBytes;
+  const uint32_t headerBytes = writeHeader(end, to.framing, peer, payload.length, random_);
+  if (headerBytes == none || listener.fd < 0) {
+    counters_.drop(Drop::congested);
+    return;
+  }
+  const Frame frame{end - headerBytes, headerBytes, payload.bytes, payload.length, paddingOf(to.framing, payload.length)};
+  toClients_.add(listener.fd, to.peer, to.peer.port, frame, account);
+  if (toClients_.isFull()) sendAll();
+}
+
+void Worker::answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint) {
+  uint8_t* bytes = toClients_.scratch();
+  toClients_.scratch();
+  const uint32_t length = writeBindingAnswer(bytes, request, from, hasFingerprint);
+  toClients_.add(listeners_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0}, {});
+  bump(counters_.answered, 1);
+  if (toClients_.isFull()) sendAll();
+}
+
+void Worker::handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length) {
+  Ring& ring = *shared_.up[index_][socket];
+  Record* record = ring.reserve(from, length);
+  if (!record) {
+    counters_.drop(Drop::flooded);
+    return;
+  }
+  std::memcpy(record->bytes(), bytes, length);
+  ring.commit();
+  hasHandedUp_ = true;
+}
+
+Account Worker::accountOf(uint32_t relaySocket, bool toPeer) {
+  if (!isRelay(relaySocket)) return {};
+  const uint32_t slot = slotOf(relaySocket);
+  Usage& usage = shared_.usage[slot];
+  Usage& total = counters_.relayed[shared_.relays[slot].at.family == 4 ? 0 : 1];
+  return toPeer ? Account{&usage.toPeer, &total.toPeer} : Account{&usage.toClient, &total.toClient};
+}
+
+Record* Worker::cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const uint8_t* bytes,
+                      uint32_t length) {
+  Record* record = shared_.crossings[worker][index_]->reserve(peer, length);
+  if (!record) {
+    counters_.drop(Drop::congested);
+    return nullptr;
+  }
+  record->kind = kind;
+  record->socket = socket;
+  std::memcpy(record->bytes(), bytes, length);
+  return record;
+}
+
+void Worker::commit(unsigned worker, Record*) {
+  shared_.crossings[worker][index_]->commit();
+  crossedTo_ |= uint64_t{1} << worker;
+}
+
+void Worker::takeCrossings() {
+  for (unsigned from = 0; from < shared_.workers; from++) {
+    if (from == index_) continue;
+    shared_.crossings[index_][from]->drain([this](Record& record) { arrive(record); });
+    // The records are the ring's again from here on.
+    sendAll();
+  }
+}
+
+void Worker::arrive(Record& record) {
+  obey();
+  const Payload payload{record.bytes(), record.length, 0};
+  if (record.kind == atListener) return fromClient(record.socket, record.from(), payload.bytes, payload.length, 0);
+  if (!shared_.relays[slotOf(record.socket)].isOpen) return counters_.drop(Drop::noPermission);
+  if (record.kind == atRelay) return fromPeer(record.socket, record.from(), payload, record.hops);
+  const Leg to{record.socket, bare, record.from(), record.mayLeave != 0, record.ownAddress};
+  toPeer(to, record.toPort, to.mayLeave, payload, accountOf(record.socket, true), record.hops);
+}
+
+/** What the controller ordered before a packet was sent holds for that packet. */
+void Worker::obey() {
+  if (shared_.ownedClock) now_ = shared_.now();
+  if (!shared_.queues[index_].hasOrders()) return;
+  shared_.queues[index_].take(orders_);
+  for (const Command& command : orders_.commands) perform(command, orders_.bytes.data() + command.offset);
+  sendAll();
+  orders_.clear();
+}
+
+void Worker::perform(const Command& command, uint8_t* bytes) {
+  switch (command.kind) {
+    case Command::Kind::listen: {
+      listeners_[command.socket].fd = command.fd;
+      epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = command.socket}};
+      epoll_ctl(epoll_, EPOLL_CTL_ADD, command.fd, &event);
+      break;
+    }
+    case Command::Kind::openRelay:
+      openRelay(command);
+      break;
+    case Command::Kind::closeRelay:
+      closeRelay(command.socket);
+      break;
+    case Command::Kind::route:
+      if (!table_.route(command.client, command.peer, command.until, now_, command.hasClient, command.hasPeer))
+        counters_.drop(Drop::congested);
+      break;
+    case Command::Kind::unroute:
+      table_.unroute(command.client, command.peer);
+      break;
+    case Command::Kind::send:
+      send(command, bytes);
+      break;
+    case Command::Kind::arrive:
+      fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, 1);
+      break;
+    case Command::Kind::stop:
+      isStopped_ = true;
+  }
+}
+
+void Worker::openRelay(const Command& command) {
+  Relay& relay = shared_.relays[slotOf(command.socket)];
+  relay.isOpen = true;
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = command.socket}};
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, relay.fd, &event);
+}
+
+void Worker::closeRelay(uint32_t socket) {
+  Relay& relay = shared_.relays[slotOf(socket)];
+  table_.forget(slotOf(socket));
+  if (relay.worker == index_) {
+    // What is on its way through this port goes first, and counts.
+    sendAll();
+    relay.isOpen = false;
+    ::close(relay.fd);
+  }
+  {
+    const std::lock_guard guard(shared_.closedLock);
+    shared_.closed.push_back(slotOf(socket));
+  }
+  hasHandedUp_ = true;
+}
+
+/** What the controller sends. Policy was asked where it made the order. */
+void Worker::send(const Command& command, uint8_t* bytes) {
+  const Payload payload{bytes, command.length, 0};
+  if (!isRelay(command.socket)) {
+    const Listener& listener = listeners_[command.socket];
+    if (listener.fd < 0 || command.peer.peer.port == 0) return counters_.drop(Drop::congested);
+    toClients_.add(listener.fd, command.peer.peer, command.peer.peer.port, {bytes, 0, bytes, command.length, 0}, {});
+    if (toClients_.isFull()) sendAll();
+    return;
+  }
+  if (!shared_.relays[slotOf(command.socket)].isOpen) return;
+  const Leg& to = command.peer;
+  const bool isOwn = to.ownAddress != noOwnAddress;
+  if (isOwn ? shared_.owners[to.ownAddress].of(to.peer.port) != 0 : to.mayLeave) table_.open(command.socket, to.peer);
+  toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);
+}
+
+}  // namespace sluice

@@ -1,0 +1,91 @@
+// One thread, its listener sockets, its relay ports and its routes. It shares nothing that it would have to lock for.
+#pragma once
+
+#include <pthread.h>
+
+#include "inbox.h"
+#include "outbox.h"
+#include "shared.h"
+
+namespace sluice {
+
+class Worker {
+ public:
+  /** `epoll` is the worker's from here on. */
+  Worker(Shared& shared, unsigned index, int epoll, uint64_t seed);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  bool start();
+  /** After Command::stop. */
+  void join();
+
+ private:
+  /** Payload of a packet, and how many bytes in front of it may be overwritten. */
+  struct Payload {
+    uint8_t* bytes;
+    uint32_t length;
+    uint32_t room;
+  };
+
+  struct Listener {
+    int fd = -1;
+    bool isReady = false;
+  };
+
+  void run();
+  void wait(bool mayBlock);
+  void enqueue(uint32_t socket);
+  void serve(uint32_t socket);
+  void receive(uint32_t socket, const Arrival& arrival);
+  void sendAll();
+  void flush();
+
+  void fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room);
+  void fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops);
+  void follow(const Verdict& verdict, const Endpoint& from, const Payload& payload, unsigned hops);
+  void toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& payload, const Account& account, unsigned hops);
+  void toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& payload, unsigned hops);
+  void toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
+  void answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint);
+  void handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length);
+  Account accountOf(uint32_t relaySocket, bool toPeer);
+
+  /** For another worker, to be filled in further and then committed; nullptr if it was dropped for want of room. */
+  Record* cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const uint8_t* bytes, uint32_t length);
+  void commit(unsigned worker, Record* record);
+  void takeCrossings();
+  void arrive(Record& record);
+
+  void obey();
+  void perform(const Command& command, uint8_t* bytes);
+  void openRelay(const Command& command);
+  void closeRelay(uint32_t socket);
+  void send(const Command& command, uint8_t* bytes);
+
+  Shared& shared_;
+  const unsigned index_;
+  const int epoll_;
+  Counters& counters_;
+  Table table_;
+  Inbox inbox_;
+  /** Apart, since packets from clients and packets from peers come mixed, and leave by different sockets. */
+  Outbox toPeers_;
+  Outbox toClients_;
+  Listener listeners_[maxListeners];
+  /** Sockets that have or may have something to read, in turn. A socket is in it once at most. */
+  Span<uint32_t> ready_;
+  size_t readyBegin_ = 0;
+  size_t readyCount_ = 0;
+  CommandList orders_;
+  Micros now_ = 0;
+  uint64_t random_;
+  bool hasHandedUp_ = false;
+  uint64_t crossedTo_ = 0;
+  bool isStopped_ = false;
+  bool isRunning_ = false;
+  pthread_t thread_{};
+};
+
+}  // namespace sluice
