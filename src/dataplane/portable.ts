@@ -16,10 +16,10 @@ import {
   Unavailable,
   type Usage,
 } from "../contract.ts";
-import { frame } from "./framing.ts";
+import { Framer } from "./framing.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { Relay } from "./relay.ts";
-import { type RelayPort, RelayPorts } from "./relay-ports.ts";
+import { type RelayPort, type RelayPorts, type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
 import { type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
@@ -43,20 +43,38 @@ const bindsInOneTurn = 8;
 
 const sweepMillis = 1000;
 
-export function portablePlane(options: PlaneOptions, limits: PortableLimits = portableLimits): Dataplane {
-  return new PortablePlane(options, limits);
+/** A plane beside ours, for packets that go from a relay port of one to a relay port of the other. */
+export interface Neighbour {
+  /** Takes the packet, and says so, if it is for an open relay port of its own. `from` is as peers see it. */
+  deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean;
 }
 
-class PortablePlane implements Dataplane {
+export interface Neighbourhood {
+  readonly neighbour: Neighbour;
+  /** From which both draw. */
+  readonly ports: RelayPortsByFamily;
+}
+
+export function portablePlane(
+  options: PlaneOptions,
+  limits: PortableLimits = portableLimits,
+  neighbourhood?: Neighbourhood,
+): Dataplane & Neighbour {
+  return new PortablePlane(options, limits, neighbourhood);
+}
+
+class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
   readonly #options: PlaneOptions;
   readonly #tally = new Tally();
+  readonly #framer = new Framer();
   readonly #lost = () => this.#tally.drop("congested");
   readonly #budget: HandUpBudget;
   readonly #routes = new RouteTable((to) => this.#isForClients(to.socket) || this.#options.mayReach(to.peer));
   readonly #udpListeners = new Map<SocketId, UdpSocket>();
   readonly #streams: Streams;
-  readonly #ports: ReadonlyMap<Family, RelayPorts>;
+  readonly #ports: RelayPortsByFamily;
+  readonly #neighbour: Neighbour | undefined;
   readonly #relays = new Map<SocketId, Relay>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
@@ -67,7 +85,7 @@ class PortablePlane implements Dataplane {
   readonly #sweeps: NodeJS.Timeout;
   #isClosed = false;
 
-  constructor(options: PlaneOptions, limits: PortableLimits) {
+  constructor(options: PlaneOptions, limits: PortableLimits, neighbourhood: Neighbourhood | undefined) {
     this.#options = options;
     this.#budget = new HandUpBudget(limits.handUp);
     this.#streams = new Streams({
@@ -79,7 +97,8 @@ class PortablePlane implements Dataplane {
       hungUp: (connection) => this.#hungUp(connection),
       lost: this.#lost,
     });
-    this.#ports = portsByFamily(options);
+    this.#ports = neighbourhood?.ports ?? relayPortsByFamily(options);
+    this.#neighbour = neighbourhood?.neighbour;
     this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
   }
 
@@ -120,6 +139,12 @@ class PortablePlane implements Dataplane {
 
   usage(relay: SocketId): Usage | undefined {
     return this.#relays.get(relay)?.usage;
+  }
+
+  deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
+    const own = this.#own.get(to.address)?.get(to.port);
+    if (own) this.#fromPeer(own.id, from, payload, hops);
+    return own !== undefined;
   }
 
   async close(): Promise<void> {
@@ -180,6 +205,7 @@ class PortablePlane implements Dataplane {
   /** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
   #toPeer(relay: Relay, to: Endpoint, payload: Uint8Array, mayLeave: boolean, hops: number): boolean {
     const own = this.#own.get(to.address)?.get(to.port);
+    if (!own && this.#neighbour?.deliver(relay.at, to, payload, hops + 1)) return true;
     if (own ? hops === mostHops : !mayLeave || to.port === 0) {
       this.#tally.drop("forbidden-peer");
       return false;
@@ -190,7 +216,7 @@ class PortablePlane implements Dataplane {
   }
 
   #toClient(to: Leg, payload: Uint8Array, peer: Endpoint): boolean {
-    const bytes = frame(payload, to.framing, peer);
+    const bytes = this.#framer.frame(payload, to.framing, peer);
     const udp = this.#udpListeners.get(to.socket);
     const connection = udp ? undefined : this.#streams.connection(to.socket);
     if (bytes === undefined || (udp ?? connection) === undefined) {
@@ -286,14 +312,6 @@ class PortablePlane implements Dataplane {
 interface Bound {
   readonly drawn: RelayPort;
   readonly socket: UdpSocket;
-}
-
-function portsByFamily({ relayAddresses, relayPorts, randomBelow }: PlaneOptions): ReadonlyMap<Family, RelayPorts> {
-  const byFamily = ([4, 6] as const).map((family) => {
-    const addresses = relayAddresses.filter(({ bind }) => familyOf(bind) === family);
-    return [family, new RelayPorts(addresses, relayPorts, randomBelow)] as const;
-  });
-  return new Map(byFamily.filter(([, ports]) => ports.size > 0));
 }
 
 /** Whether it is this one port that cannot be had; any other error would meet us on the next port again. */

@@ -1,6 +1,6 @@
 // Which relay port comes next: random within the range (RFC 8656 section 7.2), and none tried twice in vain.
 
-import type { Millis, RelayAddress } from "../contract.ts";
+import { type Family, familyOf, type Millis, type PlaneOptions, type RelayAddress } from "../contract.ts";
 
 export interface RelayPort {
   readonly address: RelayAddress;
@@ -76,4 +76,15 @@ export class RelayPorts {
   #placeOf({ address, port }: RelayPort): number {
     return this.#addresses.indexOf(address) * this.#span + port - this.#first;
   }
+}
+
+export type RelayPortsByFamily = ReadonlyMap<Family, RelayPorts>;
+
+/** Only families that have an address. */
+export function relayPortsByFamily({ relayAddresses, relayPorts, randomBelow }: PlaneOptions): RelayPortsByFamily {
+  const byFamily = ([4, 6] as const).map((family) => {
+    const addresses = relayAddresses.filter(({ bind }) => familyOf(bind) === family);
+    return [family, new RelayPorts(addresses, relayPorts, randomBelow)] as const;
+  });
+  return new Map(byFamily.filter(([, ports]) => ports.size > 0));
 }

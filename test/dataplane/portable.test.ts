@@ -1,14 +1,17 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { portableLimits, portablePlane } from "../../src/dataplane/portable.ts";
 import { describePlane } from "./conformance.ts";
-import { channelData, Rig } from "./rig.ts";
+import { channelData, Rig, until } from "./rig.ts";
 
-describePlane("the portable plane", portablePlane);
+describePlane("the portable plane", (options) => portablePlane(options));
+
+let rig: Rig;
+afterEach(async () => {
+  await rig?.close();
+  vi.useRealTimers();
+});
 
 describe("a flood of STUN", () => {
-  let rig: Rig;
-  afterEach(() => rig.close());
-
   test("is dropped beyond what the controller takes at once, counted, and stops no media", async () => {
     const handUp = { perAddress: 50, inTotal: 1000 };
     rig = new Rig((options) => portablePlane(options, { ...portableLimits, handUp }));
@@ -27,4 +30,17 @@ describe("a flood of STUN", () => {
     client.send(Buffer.alloc(20), listener.at);
     expect(await rig.handed.next()).toMatchObject({ is: "datagram" });
   });
+});
+
+test("a connection that says nothing is closed within a second of its time", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  rig = new Rig((options) => portablePlane(options));
+  const client = await rig.tcp(await rig.listen("tcp"));
+  await until(() => rig.plane.counters().connections === 1);
+  rig.now += portableLimits.streams.firstFrameMillis;
+  vi.advanceTimersByTime(1000);
+  await client.closed;
+  expect(await rig.handed.next()).toMatchObject({ is: "hung-up" });
+  await rig.plane.close();
+  expect(vi.getTimerCount()).toBe(0);
 });

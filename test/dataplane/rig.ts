@@ -22,7 +22,8 @@ import {
 } from "../../src/contract.ts";
 import { Deframer } from "../../src/stun/stream.ts";
 
-export type Make = (options: PlaneOptions) => Dataplane;
+/** `clock` has what `now` says, in microseconds, for a plane whose threads cannot ask. */
+export type Make = (options: PlaneOptions, clock: BigInt64Array<ArrayBuffer>) => Dataplane;
 
 export const loopback: Readonly<Record<Family, string>> = { 4: "127.0.0.1", 6: "::1" };
 
@@ -141,12 +142,13 @@ export class Rig {
   /** What `mayReach` was asked, and what it answers. */
   readonly asked: Endpoint[] = [];
   mayReach: (peer: Endpoint) => boolean = () => true;
-  now: Millis = 1_000_000;
+  readonly #clock = new BigInt64Array(1);
   readonly #ends: { close(): Promise<void> }[] = [];
   #lastId = 0;
 
   constructor(make: Make, options: Partial<PlaneOptions> = {}) {
-    this.plane = make({
+    this.now = 1_000_000;
+    const planeOptions: PlaneOptions = {
       relayAddresses: [{ bind: loopback[4] }, { bind: loopback[6] }],
       relayPorts: [40_000, 60_000],
       mayReach: (peer) => {
@@ -159,7 +161,16 @@ export class Rig {
       hand: (input) => this.handed.put(input),
       report: (fact) => this.facts.push(fact),
       ...options,
-    });
+    };
+    this.plane = make(planeOptions, this.#clock);
+  }
+
+  get now(): Millis {
+    return Number(Atomics.load(this.#clock, 0)) / 1000;
+  }
+
+  set now(now: Millis) {
+    Atomics.store(this.#clock, 0, BigInt(now * 1000));
   }
 
   newSocketId(): SocketId {
@@ -214,6 +225,18 @@ export class Rig {
   async close(): Promise<void> {
     await Promise.all(this.#ends.map((end) => end.close()));
     await this.plane.close();
+  }
+}
+
+/** The same on a port that a plane has closed, or is about to. */
+export async function udpEndOnceFree({ address, port }: Endpoint): Promise<UdpEnd> {
+  for (;;) {
+    try {
+      return await udpEnd(address, port);
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EADDRINUSE")) throw error;
+      await setImmediate();
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Endpoint, type PlaneOptions, type SocketId, Unavailable } from "../../../src/contract.ts";
 import { decode } from "../../../src/stun/message.ts";
-import { channelData, type Make, Rig, type UdpEnd, udpEnd } from "../rig.ts";
+import { channelData, type Make, Rig, type UdpEnd, udpEnd, udpEndOnceFree, until } from "../rig.ts";
 
 const channel = 0x4001;
 /** An address that other tests leave alone. */
@@ -101,6 +101,8 @@ export function describeRelayPorts(make: Make): void {
       client.send(channelData(channel, "four"), listener);
       await peer.next();
       rig.plane.perform({ do: "close-relay", relay });
+      expect(rig.plane.usage(relay)).toBeUndefined();
+      await until(() => rig.facts.length > 0);
       expect(rig.facts).toEqual([
         {
           fact: "relay-closed",
@@ -108,13 +110,12 @@ export function describeRelayPorts(make: Make): void {
           usage: { toPeer: { packets: 1, bytes: 4 }, toClient: { packets: 0, bytes: 0 } },
         },
       ]);
-      expect(rig.plane.usage(relay)).toBeUndefined();
       rig.plane.perform({ do: "close-relay", relay });
       expect(rig.facts).toHaveLength(1);
       const again = await callee(rig, client);
       client.send(channelData(channel, "new"), again.listener);
       expect((await again.peer.next()).toString()).toBe("new");
-      rig.keep(await udpEnd(at.address, at.port));
+      rig.keep(await udpEndOnceFree(at));
     });
 
     test("that is closed while it opens is never heard of, and its port is free", async () => {
@@ -207,7 +208,7 @@ export function describeRelayPorts(make: Make): void {
       const [alice, bob] = [await callee(rig), await callee(rig)];
       alice.permit(bob.at);
       rig.plane.perform({ do: "close-relay", relay: bob.relay });
-      const heir = rig.keep(await udpEnd(bob.at.address, bob.at.port));
+      const heir = rig.keep(await udpEndOnceFree(bob.at));
       alice.client.send(channelData(channel, "for bob"), alice.listener);
       alice.client.send(Buffer.alloc(20), alice.listener);
       await rig.handed.next();

@@ -1,0 +1,123 @@
+// The C++ half of the native plane (native/addon.cpp): where it is found, and what it offers.
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Unavailable } from "../contract.ts";
+
+/** Sockets are numbers here: listeners in the order they are opened, then relay ports by their slot. */
+export const maxListeners = 32;
+
+/** Beside `maxListeners` of them in each worker: the ring of packets for relay ports of another plane. */
+export const crossings = maxListeners;
+
+/** Framing as a number: 0 for bare, 1 for indications, else the channel. */
+export type LegArguments = readonly [
+  socket: number,
+  framing: number,
+  address: string,
+  port: number,
+  mayLeave: boolean,
+  ownAddress: number,
+];
+
+/** In place of an index: the peer's address is not one of our own relayed addresses. */
+export const noOwnAddress = 255;
+/** In place of a slot: whose relay port it is. */
+export const owner = { nobody: -1, otherPlane: -2 } as const;
+
+export interface EngineOptions {
+  readonly workers: number;
+  readonly relays: number;
+  /** Directions of routes for which each worker has room. */
+  readonly ways: number;
+  readonly answersBinding: boolean;
+  readonly forwardsSends: boolean;
+  /** 16 64-bit numbers a worker: see `counters.h`. */
+  readonly counters: ArrayBuffer;
+  /** 4 64-bit numbers a slot. */
+  readonly usage: ArrayBuffer;
+  /** One 64-bit number of microseconds, if the time is not to pass by itself. */
+  readonly clock?: ArrayBuffer | undefined;
+}
+
+export interface Engine {
+  giveRing(worker: number, listener: number, memory: ArrayBuffer): void;
+  /** The bound port, or a negative errno. */
+  listen(listener: number, address: string, port: number): number;
+  /** 0 or an errno. */
+  openRelay(slot: number, bind: string, port: number, external: string, client: string, clientPort: number): number;
+  closeRelay(slot: number): void;
+  setOwner(ownAddress: number, port: number, slot: number): void;
+  route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): void;
+  unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
+  /** The leg's socket is what it leaves by. */
+  send(...to: [...to: LegArguments, bytes: Uint8Array]): void;
+  arrive(slot: number, address: string, port: number, bytes: Uint8Array): void;
+  flush(now: number): void;
+  begin(): void;
+  readable(worker: number, listener: number): number;
+  release(worker: number, listener: number, position: number): void;
+  takeClosed(): number[];
+  stop(): void;
+}
+
+/** What the judge makes of a packet; `fate` and `drop` are the enums of `judge.h`. */
+export interface NativeVerdict {
+  readonly fate: number;
+  readonly drop: number;
+  readonly port: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly from?: NativeLeg;
+  readonly to?: NativeLeg;
+  readonly isToPeer?: boolean;
+}
+
+export interface NativeLeg {
+  readonly socket: number;
+  readonly framing: number;
+  readonly address: string;
+  readonly port: number;
+  readonly mayLeave: boolean;
+}
+
+/** For tests: the judge without sockets and threads. */
+export interface Judge {
+  /** False if there is no room. */
+  route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number, now: number]): boolean;
+  unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
+  forget(socket: number): void;
+  open(relay: number, address: string, port: number): void;
+  size(): number;
+  atListener(socket: number, address: string, port: number, bytes: Uint8Array, now: number): NativeVerdict;
+  atRelay(socket: number, address: string, port: number, bytes: Uint8Array, now: number): NativeVerdict;
+  answer(address: string, port: number, bytes: Uint8Array): Uint8Array | undefined;
+  frame(framing: number, address: string, port: number, payload: Uint8Array): Uint8Array | undefined;
+}
+
+export interface Addon {
+  readonly Engine: new (options: EngineOptions, wake: () => void) => Engine;
+  readonly Judge: new (ways: number, relays: number, seed: number) => Judge;
+}
+
+/** Throws `Unavailable` with the reason. */
+export function loadAddon(): Addon {
+  if (process.platform !== "linux")
+    throw new Unavailable(`the native plane is for Linux, and this is ${process.platform}`);
+  const path = join(packageRoot(), "build", "Release", "sluice.node");
+  if (!existsSync(path)) throw new Unavailable("the native plane is not built: npm run build:native");
+  try {
+    return createRequire(import.meta.url)(path);
+  } catch (cause) {
+    throw new Unavailable("the native plane does not load", { cause });
+  }
+}
+
+/** Where package.json is: the same from the sources and from what is built of them. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json")) && dirname(folder) !== folder) folder = dirname(folder);
+  return folder;
+}

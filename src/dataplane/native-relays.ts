@@ -1,0 +1,210 @@
+// The relay ports of the native plane: which are open, in which slot of the engine, and at which of our addresses.
+
+import assert from "node:assert";
+import { constants } from "node:os";
+import { setImmediate } from "node:timers/promises";
+import type { Endpoint, Family, PlaneOptions, RelayAddress, SocketId } from "../contract.ts";
+import { familyOf } from "../contract.ts";
+import { canonicalAddress } from "./endpoint.ts";
+import { type Engine, noOwnAddress, owner } from "./native-addon.ts";
+import type { RelayPort, RelayPorts, RelayPortsByFamily } from "./relay-ports.ts";
+
+interface Berth {
+  readonly slot: number;
+  readonly drawn: RelayPort;
+}
+
+export interface NativeRelay extends Berth {
+  readonly id: SocketId;
+  /** As peers see it. */
+  readonly at: Endpoint;
+  /** Every place where it is reached: as bound, and as peers see it. */
+  readonly places: readonly Endpoint[];
+  /** False if it was closed before the controller heard of it. */
+  readonly wasOpen: boolean;
+}
+
+/** After so many ports in vain, packets and timers get their turn. */
+const bindsInOneTurn = 8;
+
+const { EADDRINUSE, EACCES } = constants.errno;
+
+export class NativeRelays {
+  /** Every address that a relay port has, as bound and as peers see it. */
+  readonly ownAddresses: readonly string[];
+  readonly #engine: Engine;
+  readonly #options: PlaneOptions;
+  readonly #ports: RelayPortsByFamily;
+  readonly #relays = new Map<SocketId, NativeRelay>();
+  readonly #places = new Map<string, NativeRelay>();
+  /** Asked for, and neither open nor failed yet. */
+  readonly #opening = new Set<SocketId>();
+  /** By slot: those that a thread has yet to let go of. */
+  readonly #closing = new Map<number, NativeRelay>();
+  readonly #awaitingRelease: (() => void)[] = [];
+  readonly #slots: number;
+  #slotsUsed = 0;
+  readonly #freeSlots: number[] = [];
+
+  constructor(engine: Engine, options: PlaneOptions, ports: RelayPortsByFamily, slots: number) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#ports = ports;
+    this.#slots = slots;
+    const addresses = options.relayAddresses.flatMap((address) => placesOf(address, 0));
+    this.ownAddresses = [...new Set(addresses.map(({ address }) => address))];
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  find(id: SocketId): NativeRelay | undefined {
+    return this.#relays.get(id);
+  }
+
+  at(place: Endpoint): NativeRelay | undefined {
+    return this.#places.get(textOf(place));
+  }
+
+  /** Index among `ownAddresses`, or `noOwnAddress`. */
+  ownAddress(address: string): number {
+    const index = this.ownAddresses.indexOf(address);
+    return index < 0 ? noOwnAddress : index;
+  }
+
+  /** Undefined if it was closed meanwhile. */
+  async open(
+    id: SocketId,
+    family: Family,
+    client: Endpoint,
+  ): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+    const ports = this.#ports.get(family);
+    if (!ports) return "no-such-family";
+    this.#opening.add(id);
+    const berth = await this.#bind(id, ports, client);
+    if (!berth) return this.#opening.delete(id) ? "exhausted" : undefined;
+    const { slot, drawn } = berth;
+    const places = placesOf(drawn.address, drawn.port);
+    const relay = { id, slot, drawn, at: places[1], places, wasOpen: this.#opening.delete(id) };
+    if (!relay.wasOpen) {
+      this.#let(relay);
+      return undefined;
+    }
+    this.#relays.set(id, relay);
+    for (const place of places) {
+      this.#places.set(textOf(place), relay);
+      this.#engine.setOwner(this.ownAddress(place.address), place.port, relay.slot);
+    }
+    return relay;
+  }
+
+  /** Undefined if it was not open. It goes on counting until it is `freed`. */
+  close(id: SocketId): NativeRelay | undefined {
+    this.#opening.delete(id);
+    const relay = this.#relays.get(id);
+    if (!relay) return undefined;
+    this.#relays.delete(id);
+    for (const place of relay.places) {
+      this.#places.delete(textOf(place));
+      this.#engine.setOwner(this.ownAddress(place.address), place.port, owner.nobody);
+    }
+    this.#let(relay);
+    return relay;
+  }
+
+  closeAll(): void {
+    this.#opening.clear();
+    for (const id of this.#relays.keys()) this.close(id);
+  }
+
+  /** Resolves when no port is on its way to being closed. */
+  async allClosed(): Promise<void> {
+    while (this.#closing.size > 0) await this.#released();
+  }
+
+  /** The relay whose slot its threads have let go of. */
+  closed(slot: number): NativeRelay {
+    const relay = this.#closing.get(slot);
+    assert(relay, "a slot that nobody closed");
+    return relay;
+  }
+
+  /** Its port and its slot may be used again. */
+  release({ slot, drawn }: NativeRelay): void {
+    this.#closing.delete(slot);
+    this.#freeSlots.push(slot);
+    this.#ports.get(familyOf(drawn.address.bind))?.release(drawn);
+    for (const resolve of this.#awaitingRelease.splice(0)) resolve();
+  }
+
+  #let(relay: NativeRelay): void {
+    this.#closing.set(relay.slot, relay);
+    this.#engine.closeRelay(relay.slot);
+  }
+
+  /** Undefined when no port is to be had, or the relay is no longer wanted. */
+  async #bind(id: SocketId, ports: RelayPorts, client: Endpoint): Promise<Berth | undefined> {
+    for (let tries = 1; this.#opening.has(id); tries += 1) {
+      const berth = await this.#drawWhenFree(ports);
+      if (!berth) return undefined;
+      const outcome = this.#try(berth, ports, client);
+      if (outcome !== "taken") return outcome === "bound" ? berth : undefined;
+      if (tries % bindsInOneTurn === 0) await setImmediate();
+    }
+    return undefined;
+  }
+
+  async #drawWhenFree(ports: RelayPorts): Promise<Berth | undefined> {
+    let berth = this.#draw(ports);
+    while (!berth && this.#closing.size > 0) {
+      await this.#released();
+      berth = this.#draw(ports);
+    }
+    return berth;
+  }
+
+  #draw(ports: RelayPorts): Berth | undefined {
+    const slot = this.#takeSlot();
+    if (slot === undefined) return undefined;
+    const drawn = ports.draw(this.#options.now());
+    if (drawn) return { slot, drawn };
+    this.#freeSlots.push(slot);
+    return undefined;
+  }
+
+  /** `taken` is about this one port; any other error would meet us on the next one again. */
+  #try({ slot, drawn }: Berth, ports: RelayPorts, client: Endpoint): "bound" | "taken" | "impossible" {
+    const [{ address: bind }, { address: external }] = placesOf(drawn.address, drawn.port);
+    const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port);
+    if (error === 0) return "bound";
+    this.#freeSlots.push(slot);
+    const isTaken = error === EADDRINUSE || error === EACCES;
+    if (isTaken) ports.setAside(drawn, this.#options.now());
+    else ports.release(drawn);
+    return isTaken ? "taken" : "impossible";
+  }
+
+  #takeSlot(): number | undefined {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined || this.#slotsUsed === this.#slots) return free;
+    this.#slotsUsed += 1;
+    return this.#slotsUsed - 1;
+  }
+
+  #released(): Promise<void> {
+    return new Promise((resolve) => this.#awaitingRelease.push(resolve));
+  }
+}
+
+/** As bound, and as peers see it. */
+export function placesOf({ bind, external = bind }: RelayAddress, port: number): readonly [Endpoint, Endpoint] {
+  return [
+    { address: canonicalAddress(bind), port },
+    { address: canonicalAddress(external), port },
+  ];
+}
+
+function textOf({ address, port }: Endpoint): string {
+  return `${port} ${address}`;
+}

@@ -1,0 +1,71 @@
+// Packets that the native plane hands up lie in rings that its threads fill (native/ring.h, struct Record).
+
+import type { Endpoint } from "../contract.ts";
+import { formatAddress } from "../stun/address.ts";
+import type { Engine } from "./native-addon.ts";
+
+const headerBytes = 40;
+const at = { size: 0, length: 4, address: 8, port: 24, family: 26, ownAddress: 28, hops: 29, toPort: 30 } as const;
+
+/** What one ring may hold: some thousand requests. More at once is a flood. */
+const ringBytes = 256 * 1024;
+
+export interface HandedUp {
+  readonly from: Endpoint;
+  readonly bytes: Uint8Array;
+  /** Only of crossings: for which port of which own address, and over how many relay ports it came. */
+  readonly ownAddress: number;
+  readonly toPort: number;
+  readonly hops: number;
+}
+
+/** One worker's ring of one listener. */
+export class UpRing {
+  readonly #engine: Engine;
+  readonly #worker: number;
+  readonly #listener: number;
+  readonly #bytes: Buffer;
+  #position = 0;
+
+  constructor(engine: Engine, worker: number, listener: number) {
+    const memory = new ArrayBuffer(ringBytes);
+    this.#engine = engine;
+    this.#worker = worker;
+    this.#listener = listener;
+    this.#bytes = Buffer.from(memory);
+    engine.giveRing(worker, listener, memory);
+  }
+
+  /** Gives out everything that was there when it was called. What is given out is the receiver's own. */
+  drain(take: (handedUp: HandedUp) => void): void {
+    const end = this.#engine.readable(this.#worker, this.#listener);
+    if (this.#position === end) return;
+    while (this.#position < end) {
+      const offset = this.#position % ringBytes;
+      const size = this.#bytes.readUInt32LE(offset + at.size);
+      if (size === 0) this.#position += ringBytes - offset;
+      else {
+        take(this.#read(offset));
+        this.#position += size;
+      }
+    }
+    this.#engine.release(this.#worker, this.#listener, end);
+  }
+
+  #read(offset: number): HandedUp {
+    const record = this.#bytes;
+    const bytesAt = offset + headerBytes;
+    return {
+      from: { address: this.#address(offset), port: record.readUInt16LE(offset + at.port) },
+      bytes: Buffer.from(record.subarray(bytesAt, bytesAt + record.readUInt32LE(offset + at.length))),
+      ownAddress: record.readUInt8(offset + at.ownAddress),
+      toPort: record.readUInt16LE(offset + at.toPort),
+      hops: record.readUInt8(offset + at.hops),
+    };
+  }
+
+  #address(offset: number): string {
+    const length = this.#bytes.readUInt8(offset + at.family) === 4 ? 4 : 16;
+    return formatAddress(this.#bytes.subarray(offset + at.address, offset + at.address + length));
+  }
+}

@@ -1,0 +1,319 @@
+// The plane for production on Linux: threads in C++ (native/) move the packets, and JavaScript hears only of what no
+// route takes. Clients on streams, and the relay ports that are for them, are the portable plane's, held inside.
+
+import { availableParallelism } from "node:os";
+import { getSystemErrorName } from "node:util";
+import {
+  type Action,
+  type Dataplane,
+  type Endpoint,
+  type Family,
+  type Input,
+  type Leg,
+  type Listener,
+  type PlaneCounters,
+  type PlaneOptions,
+  type Route,
+  type SocketId,
+  type Transport,
+  Unavailable,
+  type Usage,
+} from "../contract.ts";
+import { canonicalAddress } from "./endpoint.ts";
+import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
+import { crossings, type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
+import { NativeCounters } from "./native-counters.ts";
+import { NativeRelays, placesOf } from "./native-relays.ts";
+import { type HandedUp, UpRing } from "./native-rings.ts";
+import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
+import { relayPortsByFamily } from "./relay-ports.ts";
+
+export interface NativeOptions {
+  /** One thread each; as many as this machine has cores if not said. */
+  readonly threads?: number;
+  /** Relay ports that may be open at once. */
+  readonly relays?: number;
+  /**
+   * Whether threads do what TurnServer would answer in one way only: answer Binding requests, and forward Send
+   * indications to peers that the controller has sent to before. They do if not said.
+   */
+  readonly takesShortcuts?: boolean;
+  readonly handUp?: HandUpLimits;
+  /** Microseconds, for tests that own the time: it stands still unless this is set. */
+  readonly clock?: BigInt64Array<ArrayBuffer>;
+}
+
+const mostThreads = 64;
+const defaultRelays = 65_536;
+/** A channel and a permission, both ways, for each relay port, and as much again for those that have several. */
+const waysPerRelay = 8;
+
+/** Throws `Unavailable` with the reason why this machine cannot have it. */
+export function nativePlane(options: PlaneOptions, native: NativeOptions = {}): Dataplane {
+  return new NativePlane(options, native);
+}
+
+interface OwnListener {
+  readonly listener: Listener;
+  readonly index: number;
+  readonly rings: readonly UpRing[];
+}
+
+class NativePlane implements Dataplane {
+  readonly name = "native";
+  readonly #options: PlaneOptions;
+  readonly #engine: Engine;
+  readonly #counters: NativeCounters;
+  readonly #threads: number;
+  readonly #budget: HandUpBudget;
+  readonly #listeners = new Map<SocketId, OwnListener>();
+  readonly #relays: NativeRelays;
+  readonly #crossings: readonly UpRing[];
+  readonly #portable: Dataplane & Neighbour;
+  /** Of the portable plane. */
+  readonly #connections = new Set<SocketId>();
+  /** Relay ports that the portable plane opened for them, or will, and where. */
+  readonly #delegated = new Map<SocketId, readonly Endpoint[]>();
+  #flushes: NodeJS.Immediate | undefined;
+  #isClosed = false;
+  #isStopped = false;
+
+  constructor(options: PlaneOptions, native: NativeOptions) {
+    const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
+    const { takesShortcuts = true, handUp = handUpLimits, clock } = native;
+    const addon = loadAddon();
+    this.#options = options;
+    this.#threads = threads;
+    this.#budget = new HandUpBudget(handUp);
+    this.#counters = new NativeCounters(threads, relays);
+    this.#engine = startEngine(() => {
+      const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads) };
+      const shortcuts = { answersBinding: takesShortcuts, forwardsSends: takesShortcuts };
+      const { counters, usage } = this.#counters.memory;
+      const engineOptions = { ...sizes, ...shortcuts, counters, usage, clock: clock?.buffer };
+      return new addon.Engine(engineOptions, () => this.#wake());
+    });
+    this.#engine.flush(options.now());
+    this.#crossings = this.#ringsOf(crossings);
+    const ports = relayPortsByFamily(options);
+    this.#relays = new NativeRelays(this.#engine, options, ports, relays);
+    const neighbour: Neighbour = { deliver: (from, to, payload) => this.#arrive(from, to, payload) };
+    const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
+    this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports });
+  }
+
+  async listen(transport: Transport, at: Endpoint): Promise<Listener> {
+    if (transport === "tcp") return this.#portable.listen(transport, at);
+    const index = this.#listeners.size;
+    if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
+    const rings = this.#ringsOf(index);
+    const port = this.#engine.listen(index, at.address, at.port);
+    if (port < 0) {
+      const cause = Object.assign(new Error(`bind ${getSystemErrorName(port)}`), { code: getSystemErrorName(port) });
+      throw new Unavailable(`cannot listen on udp ${at.address} port ${at.port}`, { cause });
+    }
+    const listener: Listener = {
+      socket: this.#options.newSocketId(),
+      transport,
+      at: { address: canonicalAddress(at.address), port },
+    };
+    this.#listeners.set(listener.socket, { listener, index, rings });
+    this.#engine.flush(this.#options.now());
+    return listener;
+  }
+
+  perform(action: Action): void {
+    switch (action.do) {
+      case "open-relay":
+        if (this.#connections.has(action.via)) this.#delegate(action);
+        else if (!this.#isClosed) void this.#openRelay(action.relay, action.family, action.client);
+        break;
+      case "close-relay":
+        this.#closeRelay(action);
+        break;
+      case "route":
+        if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
+        else this.#route(action.legs);
+        break;
+      case "unroute":
+        if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
+        else this.#unroute(action.legs);
+        break;
+      case "send":
+        if (this.#isElsewhere(action.via)) this.#portable.perform(action);
+        else this.#send(action.via, action.to, action.bytes);
+        break;
+      case "report":
+        this.#options.report(action.fact);
+    }
+  }
+
+  counters(): PlaneCounters {
+    const { relayed, dropped, relays, connections } = this.#portable.counters();
+    return {
+      relayed: [...this.#counters.relayed(), ...relayed],
+      dropped: this.#counters.dropped(dropped),
+      relays: this.#relays.size + relays,
+      connections,
+    };
+  }
+
+  usage(relay: SocketId): Usage | undefined {
+    const known = this.#relays.find(relay);
+    return known ? this.#counters.usage(known.slot) : this.#portable.usage(relay);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#relays.closeAll();
+    this.#engine.flush(this.#options.now());
+    await Promise.all([this.#relays.allClosed(), this.#portable.close()]);
+    clearImmediate(this.#flushes);
+    this.#isStopped = true;
+    this.#engine.stop();
+  }
+
+  async #openRelay(id: SocketId, family: Family, client: Endpoint): Promise<void> {
+    const { hand } = this.#options;
+    const opened = await this.#relays.open(id, family, client);
+    this.#flushSoon();
+    if (opened === undefined || this.#isClosed) return;
+    if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
+    else hand({ is: "relay-opened", relay: id, at: opened.at });
+  }
+
+  #closeRelay(action: Action & { readonly do: "close-relay" }): void {
+    if (this.#delegated.has(action.relay)) {
+      this.#disown(action.relay);
+      this.#portable.perform(action);
+    } else if (this.#relays.close(action.relay)) this.#flushSoon();
+  }
+
+  #route(legs: Route): void {
+    const [client, peer] = legs;
+    const [from, to] = [this.#argumentsOf(client, true), this.#argumentsOf(peer, client.framing !== "indication")];
+    if (!from || !to) return;
+    this.#engine.route(...from, ...to, Math.min(client.until, peer.until));
+    this.#flushSoon();
+  }
+
+  #unroute([client, peer]: Route): void {
+    const [from, to] = [this.#argumentsOf(client, false), this.#argumentsOf(peer, false)];
+    if (!from || !to) return;
+    this.#engine.unroute(...from, ...to);
+    this.#flushSoon();
+  }
+
+  #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
+    const leg = this.#argumentsOf({ socket: via, peer: to, framing: "bare" }, true);
+    if (!leg) return;
+    this.#engine.send(...leg, bytes);
+    this.#flushSoon();
+  }
+
+  /** Undefined for sockets that are closed. Policy is asked for peers, not for clients, and only where packets leave. */
+  #argumentsOf({ socket, peer, framing }: Omit<Leg, "until">, mayLeave: boolean): LegArguments | undefined {
+    if (this.#isClosed) return undefined;
+    const relay = this.#relays.find(socket);
+    const number = relay ? maxListeners + relay.slot : this.#listeners.get(socket)?.index;
+    if (number === undefined) return undefined;
+    const isAllowed = mayLeave && (!relay || this.#options.mayReach(peer));
+    const code = framing === "bare" ? 0 : framing === "indication" ? 1 : framing;
+    return [number, code, peer.address, peer.port, isAllowed, this.#relays.ownAddress(peer.address)];
+  }
+
+  /** Orders hold at once for packets that arrive from now on; threads that sleep are woken once for all of them. */
+  #flushSoon(): void {
+    if (this.#isStopped) return;
+    this.#flushes ??= setImmediate(() => {
+      this.#flushes = undefined;
+      this.#engine.flush(this.#options.now());
+    });
+  }
+
+  #wake(): void {
+    if (this.#isStopped) return;
+    this.#engine.begin();
+    for (const slot of this.#engine.takeClosed()) this.#closed(slot);
+    for (const { listener, rings } of this.#listeners.values()) {
+      for (const ring of rings) ring.drain((handedUp) => this.#handUp(listener, handedUp));
+    }
+    for (const ring of this.#crossings) ring.drain((crossing) => this.#cross(crossing));
+  }
+
+  /** Only now has the thread counted everything that this relay port carried. */
+  #closed(slot: number): void {
+    const relay = this.#relays.closed(slot);
+    if (relay.wasOpen) {
+      this.#options.report({ fact: "relay-closed", relay: relay.id, usage: this.#counters.usage(slot) });
+    }
+    this.#counters.clear(slot);
+    this.#relays.release(relay);
+  }
+
+  #handUp(on: Listener, { from, bytes }: HandedUp): void {
+    if (this.#isClosed) return;
+    if (!this.#budget.admits(from.address, this.#options.now())) this.#counters.flooded += 1;
+    else this.#options.hand({ is: "datagram", on, via: on.socket, from, bytes });
+  }
+
+  #cross({ from, bytes, ownAddress, toPort, hops }: HandedUp): void {
+    const address = this.#relays.ownAddresses[ownAddress];
+    if (address !== undefined) this.#portable.deliver(from, { address, port: toPort }, bytes, hops);
+  }
+
+  #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array): boolean {
+    const relay = this.#relays.at(to);
+    if (!relay || this.#isClosed) return false;
+    this.#engine.arrive(relay.slot, from.address, from.port, payload);
+    this.#flushSoon();
+    return true;
+  }
+
+  #isElsewhere(socket: SocketId): boolean {
+    return this.#connections.has(socket) || this.#delegated.has(socket);
+  }
+
+  #delegate(action: Action & { readonly do: "open-relay" }): void {
+    this.#delegated.set(action.relay, []);
+    this.#portable.perform(action);
+  }
+
+  #handFromPortable(input: Input): void {
+    if (input.is === "datagram") this.#connections.add(input.via);
+    else if (input.is === "hung-up") this.#connections.delete(input.via);
+    else if (input.is === "relay-failed") this.#delegated.delete(input.relay);
+    else if (input.is === "relay-opened") this.#own(input.relay, input.at);
+    this.#options.hand(input);
+  }
+
+  /** From now on, packets of ours for this relay port of the portable plane cross over to it. */
+  #own(relay: SocketId, at: Endpoint): void {
+    const places = this.#options.relayAddresses
+      .map((address) => placesOf(address, at.port))
+      .filter(([, external]) => external.address === at.address)
+      .flat();
+    this.#delegated.set(relay, places);
+    for (const { address, port } of places)
+      this.#engine.setOwner(this.#relays.ownAddress(address), port, owner.otherPlane);
+  }
+
+  #disown(relay: SocketId): void {
+    for (const { address, port } of this.#delegated.get(relay) ?? [])
+      this.#engine.setOwner(this.#relays.ownAddress(address), port, owner.nobody);
+    this.#delegated.delete(relay);
+  }
+
+  #ringsOf(listener: number): UpRing[] {
+    return Array.from({ length: this.#threads }, (_, worker) => new UpRing(this.#engine, worker, listener));
+  }
+}
+
+function startEngine(start: () => Engine): Engine {
+  try {
+    return start();
+  } catch (cause) {
+    throw new Unavailable("the native plane does not start", { cause });
+  }
+}
