@@ -9,7 +9,7 @@ export interface HandUpLimits {
   readonly inTotal: number;
 }
 
-/** A transaction costs the controller some 10 to 100 µs, so this is what one core can just do, and nobody sends in peace. */
+/** More than clients send in peace. A transaction costs the controller 10 to 100 µs, so more than this would fill its core. */
 export const handUpLimits: HandUpLimits = { perAddress: 20_000, inTotal: 40_000 };
 
 /** Slices, so that a flood takes its share of each moment, not the whole of the next one. */

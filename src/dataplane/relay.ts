@@ -1,7 +1,6 @@
 // One open relay port: its socket, the address peers know it by, and what it has carried.
 
-import type { Endpoint, SocketId, Transport, Usage } from "../contract.ts";
-import { familyOf } from "../contract.ts";
+import { type Endpoint, familyOf, type SocketId, type Transport, type Usage } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import type { RelayPort } from "./relay-ports.ts";
 import { Meter, type Tally } from "./tally.ts";

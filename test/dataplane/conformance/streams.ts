@@ -193,7 +193,7 @@ export function describeStreams(make: Make): void {
         return sent;
       }
 
-      test("loses its oldest media, which is counted, and keeps the newest and every answer", async () => {
+      test("loses its oldest media, which is counted, and keeps the newest, and every answer comes first", async () => {
         const on = await scene();
         bind(on);
         const sent = await stuff(on, 20);
@@ -203,7 +203,7 @@ export function describeStreams(make: Make): void {
 
         const numbers: number[] = [];
         const answers: Uint8Array[] = [];
-        while (numbers.at(-1) !== sent - 1 || answers.length < 2) {
+        while (numbers.at(-1) !== sent - 1) {
           const bytes = await on.client.next();
           const data = readChannelData(bytes);
           if (data) numbers.push(Buffer.from(data.payload).readUInt32BE());
