@@ -143,7 +143,8 @@ class PortablePlane implements Dataplane, Neighbour {
 
   deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
     const own = this.#own.get(to.address)?.get(to.port);
-    if (own) this.#fromPeer(own.id, from, payload, hops);
+    if (own && hops > mostHops) this.#tally.drop("forbidden-peer");
+    else if (own) this.#fromPeer(own.id, from, payload, hops);
     return own !== undefined;
   }
 
@@ -204,14 +205,13 @@ class PortablePlane implements Dataplane, Neighbour {
 
   /** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
   #toPeer(relay: Relay, to: Endpoint, payload: Uint8Array, mayLeave: boolean, hops: number): boolean {
-    const own = this.#own.get(to.address)?.get(to.port);
-    if (!own && this.#neighbour?.deliver(relay.at, to, payload, hops + 1)) return true;
-    if (own ? hops === mostHops : !mayLeave || to.port === 0) {
+    if (this.deliver(relay.at, to, payload, hops + 1)) return true;
+    if (this.#neighbour?.deliver(relay.at, to, payload, hops + 1)) return true;
+    if (!mayLeave || to.port === 0) {
       this.#tally.drop("forbidden-peer");
       return false;
     }
-    if (own) this.#fromPeer(own.id, relay.at, payload, hops + 1);
-    else relay.socket.send(payload, to);
+    relay.socket.send(payload, to);
     return true;
   }
 
