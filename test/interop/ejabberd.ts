@@ -43,6 +43,7 @@ export async function ejabberd(): Promise<XmppServer> {
       hasUsers = true;
     },
     stop: () => server.stop(),
+    discard: () => server.discard(),
   };
 }
 

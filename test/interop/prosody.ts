@@ -23,6 +23,7 @@ export async function prosody(): Promise<XmppServer> {
     components: `xmpp://127.0.0.1:${componentPort}`,
     start: () => server.start(),
     stop: () => server.stop(),
+    discard: () => server.discard(),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,12 +33,20 @@ export class ServerProcess {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const log = createWriteStream(join(folder, "output.log"), { flags: "a" });
-    child.stdout.pipe(log, { end: false });
-    child.stderr.pipe(log, { end: false });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
     this.#child = child;
     process.once("exit", () => child.kill("SIGKILL"));
-    await vi.waitFor(() => Promise.all(ports.map(isOpen)), { timeout: 40_000, interval: 50 });
+    const areOpen = vi.waitFor(() => Promise.all(ports.map(isOpen)), { timeout: 40_000, interval: 50 });
+    const ended = once(child, "exit").then(([code]) => Promise.reject(new Error(`it ended with ${code}`)));
+    await Promise.race([areOpen, ended]).catch((cause) => {
+      throw new Error(`${program} did not start:\n${output}`, { cause });
+    });
+    ended.catch(() => {});
   }
 
   /** Resolves when the process has ended. */
@@ -50,12 +58,16 @@ export class ServerProcess {
     child.kill("SIGTERM");
     await ended;
   }
+
+  /** Stops it for good: nothing of it is left behind. */
+  async discard(): Promise<void> {
+    await this.stop();
+    rmSync(this.#server.folder, { recursive: true, force: true });
+  }
 }
 
 export function newFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `sluice-${name}-`));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return mkdtempSync(join(tmpdir(), `sluice-${name}-`));
 }
 
 /** TCP ports of 127.0.0.1 that nobody has at the moment. */

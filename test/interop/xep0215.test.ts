@@ -48,7 +48,7 @@ describe.each(servers)("XEP-0215 on $name", ({ make, packages }) => {
     afterAll(async () => {
       await alice?.stop();
       await component?.stop();
-      await server?.stop();
+      await server?.discard();
     });
 
     function isOnline(): Promise<void> {

@@ -16,5 +16,8 @@ export interface XmppServer {
   readonly clients: string;
   readonly components: string;
   start(): Promise<void>;
+  /** It can be started again, with the accounts it had. */
   stop(): Promise<void>;
+  /** Stops it for good: nothing of it is left behind. */
+  discard(): Promise<void>;
 }
