@@ -2,6 +2,7 @@
 // falls on all of them alike.
 
 import type { Transport } from "../src/contract.ts";
+import { audio } from "./forwarding.ts";
 import { LoadGenerator } from "./load/generator.ts";
 import type { Plan } from "./plan.ts";
 import { type Server, type ServerName, startServer } from "./servers/server.ts";
@@ -21,16 +22,25 @@ export class Contest {
     this.contestants = contestants;
   }
 
-  /** `transport` is what clients come by. */
+  /** `transport` is what clients come by. A server that gives up is left out. */
   static async open(plan: Plan, names = plan.servers, transport: Transport = "udp"): Promise<Contest> {
     const { stage, topology } = plan;
     const contestants: Contestant[] = [];
     for (const name of names) {
       const server = await startServer(name, stage, topology);
-      contestants.push({ name, server, load: new LoadGenerator(stage, topology, server, transport) });
+      const load = new LoadGenerator(stage, topology, server, transport);
+      const isGone = server.program.gone.then(() => false);
+      const isUp = await Promise.race([load.allocate(1).then(() => true), isGone]);
+      if (!isUp) {
+        plan.say(`without ${name}: ${server.program.lastWords()}`);
+        await load.stop();
+        continue;
+      }
+      // Not counted: what compiles itself while it runs has to run first.
+      await load.forward({ ...audio, clients: 1, direction: "echo", seconds: plan.seconds });
+      contestants.push({ name, server, load });
     }
-    // The generator repeats itself until it is answered: so all of them are up.
-    for (const { load } of contestants) await load.allocate(1);
+    if (contestants.length === 0) throw new Error("no server started");
     return new Contest(plan, contestants);
   }
 

@@ -18,7 +18,7 @@ import { plane } from "./plane.ts";
 import { relay } from "./relay.ts";
 import { type Report, tableOf } from "./report.ts";
 import { requests } from "./requests.ts";
-import { type ServerName, serverNames, whyNot } from "./servers/server.ts";
+import { type ServerName, serverNames, usualServers, whyNot } from "./servers/server.ts";
 import { Stage } from "./servers/stage.ts";
 import { streams } from "./streams.ts";
 import { loopback, type TopologyName, topologyNames } from "./topology.ts";
@@ -45,7 +45,7 @@ const usage = `npm run bench -- [NAME…] [OPTION…]
   --clients N,N     numbers of clients (1,100,1000)
   --rate N          packets a second of the latency benchmark (50000)
   --allocations N   idle allocations of the memory benchmark (15000)
-  --servers A,B     of ${serverNames.join(" ")}; all that can be started here if none is given
+  --servers A,B     of ${serverNames.join(" ")}; those of ${usualServers.join(" ")} that can be started if none is given
   --topology NAME   of ${topologyNames.join(" ")} (loopback)
 `;
 
@@ -63,7 +63,9 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
       topology: { type: "string", default: "loopback" },
     },
   });
-  const say = (progress: string) => process.stderr.write(`${progress}\n`);
+  const say = (progress: string) => {
+    process.stderr.write(`${progress}\n`);
+  };
   const plan = {
     seconds: positive(values.seconds),
     repeats: positive(values.repeats),
@@ -84,7 +86,7 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
 }
 
 function startable(say: (progress: string) => void): ServerName[] {
-  return serverNames.filter((name) => {
+  return usualServers.filter((name) => {
     const reason = whyNot(name);
     if (reason) say(`without ${name}: ${reason}`);
     return !reason;

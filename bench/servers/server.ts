@@ -3,11 +3,12 @@
 import type { Endpoint } from "../../src/contract.ts";
 import type { Topology } from "../topology.ts";
 import { startCoturn, whyNoCoturn } from "./coturn.ts";
+import { startEjabberd, whyNoEjabberd } from "./ejabberd.ts";
 import type { Place } from "./place.ts";
 import { startSluice, whyNoSluice } from "./sluice.ts";
 import type { Program, Stage } from "./stage.ts";
 
-export type ServerName = "coturn" | "portable" | "native";
+export type ServerName = "coturn" | "portable" | "native" | "ejabberd";
 
 export interface Server {
   readonly name: ServerName;
@@ -25,7 +26,11 @@ const kinds: Readonly<Record<ServerName, Kind>> = {
   coturn: { start: startCoturn, whyNot: whyNoCoturn },
   portable: { start: (place) => startSluice(place, "portable"), whyNot: () => whyNoSluice("portable") },
   native: { start: (place) => startSluice(place, "native"), whyNot: () => whyNoSluice("native") },
+  ejabberd: { start: startEjabberd, whyNot: whyNoEjabberd },
 };
+
+/** Who is compared unless others are asked for. */
+export const usualServers: readonly ServerName[] = ["coturn", "portable", "native"];
 
 export const serverNames = Object.keys(kinds) as ServerName[];
 

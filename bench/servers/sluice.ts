@@ -9,7 +9,7 @@ import type { Program } from "./stage.ts";
 
 const root = fileURLToPath(new URL("../../../../", import.meta.url));
 const main = join(root, "dist", "main.js");
-const nativePlane = join(root, "src", "dataplane", "native.ts");
+const nativePlane = join(root, "dist", "dataplane", "native.js");
 
 export function whyNoSluice(plane: "portable" | "native"): string | undefined {
   if (!existsSync(main)) return "npm run build";

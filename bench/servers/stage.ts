@@ -8,6 +8,8 @@ import { join } from "node:path";
 export interface Program {
   readonly pid: number;
   readonly child: ChildProcess;
+  /** Resolves when it has ended, by itself or because it was stopped. */
+  readonly gone: Promise<void>;
   /** The last of what it printed. */
   lastWords(): string;
   stop(): Promise<void>;
@@ -64,6 +66,6 @@ export class Stage {
       await gone;
       clearTimeout(impatience);
     });
-    return { pid: child.pid ?? 0, child, lastWords: () => words, stop };
+    return { pid: child.pid ?? 0, child, gone, lastWords: () => words, stop };
   }
 }
