@@ -64,7 +64,8 @@ function answerCredentials(options: ExternalServices, namespace: string, request
   if (!options.isServed(request.from)) return refuse("forbidden");
   const questions = request.payload.getChildren("service", namespace);
   if (questions.length === 0) return refuse("bad-request", "name at least one service");
-  if (!questions.every(isQuestion)) return refuse("bad-request", "a service is named by its host, its type and perhaps its port");
+  if (!questions.every(isQuestion))
+    return refuse("bad-request", "a service is named by host and type, and perhaps port");
 
   const wanted = options.services.filter(
     (service) => needsCredentials(service) && questions.some((question) => isAbout(question, service)),
