@@ -59,9 +59,9 @@ describe.each(methods)("authentication of %s", (method) => {
     expectUnchanged(world);
   });
 
-  test("does not take an empty password for an unknown user's", () => {
+  test.each(["mallory", ""])("does not take an empty password for that of an unknown user: %j", (username) => {
     const { world, client } = standing();
-    client.username = "mallory";
+    client.username = username;
     client.password = "";
     expect(codeOf(client.hearsBack(client.sign(client.request(method, anything))))).toBe(401);
     expectUnchanged(world);
@@ -145,6 +145,16 @@ describe("what follows MESSAGE-INTEGRITY", () => {
     longer.writeUInt16BE(longer.length - 20, 2);
     expect(codeOf(client.hearsBack(longer))).toBe(400);
     expectUnchanged(world);
+  });
+});
+
+describe("an answer from another user store", () => {
+  test("may be one credential for many names", () => {
+    const shared = { user: "guest", password: "welcome", until: Number.POSITIVE_INFINITY };
+    const world = new World({ authenticate: () => [shared] });
+    for (const [i, username] of ["anna", "berta", "anna"].entries()) {
+      Object.assign(world.client(`198.51.100.${i}`), { username, password: "welcome" }).allocates();
+    }
   });
 });
 

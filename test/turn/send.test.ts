@@ -58,7 +58,11 @@ describe("a Send indication", () => {
   test("is dropped without an allocation, with one that has expired, and on another five-tuple", () => {
     const { world, client } = worldWithPermission();
     expect(world.client("198.51.100.9").indicates({ xorPeerAddress: [peer], data })).toEqual([]);
-    world.now += 600_000;
+    world.passes(500);
+    client.asks("createPermission", { xorPeerAddress: [peer] });
+    world.now += 99_999;
+    expect(client.indicates({ xorPeerAddress: [peer], data })).toHaveLength(1);
+    world.now += 1;
     expect(client.indicates({ xorPeerAddress: [peer], data })).toEqual([]);
   });
 
