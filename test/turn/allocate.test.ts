@@ -174,6 +174,30 @@ describe("Allocate", () => {
     expect(codeOf(client.asks("allocate", udp)), "the failed one counts no more").toBe(0);
   });
 
+  test("lives from when its port is open", () => {
+    const world = new World();
+    world.opensAtOnce = false;
+    const client = world.client();
+    client.fetchNonce();
+    client.sends(client.sign(client.request("allocate", udp)));
+    world.passes(5);
+    world.opens(world.opening[0] ?? 0);
+    world.passes(599);
+    expect(world.relays.size).toBe(1);
+    world.passes(1);
+    expect(world.relays.size).toBe(0);
+  });
+
+  test("is not answered to a client who has hung up before the port failed to open", () => {
+    const world = new World();
+    world.opensAtOnce = false;
+    const client = world.client("198.51.100.7", { transport: "tcp" });
+    client.fetchNonce();
+    client.sends(client.sign(client.request("allocate", udp)));
+    world.hears({ is: "hung-up", via: client.tuple.via });
+    expect(world.hears({ is: "relay-failed", relay: world.opening[0] ?? 0, why: "exhausted" })).toEqual([]);
+  });
+
   test("closes a port that was opened for a client who has hung up meanwhile", () => {
     const world = new World({ limits: { allocations: 1 } });
     world.opensAtOnce = false;
