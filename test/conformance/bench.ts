@@ -35,6 +35,9 @@ export interface AllocationOptions extends ClientOptions {
   readonly with?: readonly wire.Attribute[];
 }
 
+/** How long the credentials of a run are good for: longer than any lifetime that is asked for and may be granted. */
+export const credentialSeconds = 86_400;
+
 /** A time-limited credential of the shared-secret kind (draft-uberti-behave-turn-rest section 2.2). */
 export function restCredential(secret: string, username: string): Credential {
   return { username, password: createHmac("sha1", secret).update(username).digest("base64") };

@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 import { writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { parseArgs } from "node:util";
-import { restCredential, type Subject } from "./bench.ts";
+import { credentialSeconds, restCredential, type Subject } from "./bench.ts";
 import type { Credential } from "./client.ts";
 import { localAddressTowards } from "./connection.ts";
 import { line, summary } from "./report.ts";
@@ -32,7 +32,7 @@ function credentialsOf(users: readonly string[], secret: string | undefined): Cr
     return { username: user.slice(0, colon), password: user.slice(colon + 1) };
   });
   if (secret === undefined) return fixed;
-  const until = Math.floor(Date.now() / 1000) + 3600;
+  const until = Math.floor(Date.now() / 1000) + credentialSeconds;
   return [...fixed, restCredential(secret, `${until}:conformance`), restCredential(secret, `${until}:another`)];
 }
 

@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import { Bench, type ClientOptions, restCredential, type Subject } from "./bench.ts";
+import { Bench, type ClientOptions, credentialSeconds, restCredential, type Subject } from "./bench.ts";
 
 export interface RunningServer {
   readonly subject: Subject;
@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
 
 /** Users by the shared secret, and peers on other loopback addresses than the server's. */
 function subjectAt(port: number): Subject {
-  const until = Math.floor(Date.now() / 1000) + 3600;
+  const until = Math.floor(Date.now() / 1000) + credentialSeconds;
   return {
     servers: ["127.0.0.1", ...(hasIpv6() ? ["::1"] : [])].map((address) => ({ address, port })),
     credentials: ["conformance", "another"].map((user) => restCredential(secret, `${until}:${user}`)),
