@@ -28,6 +28,7 @@ import {
 } from "./contract.ts";
 import { Loop } from "./dataplane/loop.ts";
 import { portablePlane } from "./dataplane/portable.ts";
+import { openSquares, type Squares } from "./relay/squares.ts";
 import { authenticator, mintCredential } from "./turn/credentials.ts";
 import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
 import { TurnServer } from "./turn/server.ts";
@@ -117,6 +118,8 @@ function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonl
 interface Media {
   readonly plane: Dataplane;
   readonly listeners: readonly Listener[];
+  /** Listeners that are there for NAT discovery only. */
+  readonly further: readonly Listener[];
   readonly relayAddresses: readonly RelayAddress[];
   stop(): Promise<void>;
 }
@@ -140,12 +143,16 @@ async function openMedia(
     hand: (input) => mind?.loop.hand(input),
     report,
   };
-  const { plane, listeners } = await openPlane(planeOptions, listenersOf(config, moves.log), moves);
+  const listen = listenersOf(config, moves.log);
+  const { plane, listeners, squares, further } = await openPlane(planeOptions, { ...config, listen }, moves);
 
   const peers = peerPolicy({
     ...config.peers,
     loopback: config.loopback,
-    listeners: listeners.flatMap((listener) => endpointsOf(listener, relayAddresses)),
+    listeners: [
+      ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses)),
+      ...squares.flatMap((square) => square.map(({ at }) => at)),
+    ],
     relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
       external === undefined ? [bind] : [bind, external],
     ),
@@ -159,6 +166,7 @@ async function openMedia(
     limits: config.quota,
     nonceSecret: randomBytes(32),
     newSocketId,
+    squares,
   });
   const loop = new Loop({ machine, now, perform: (action) => plane.perform(action) });
   mind = { peers, loop };
@@ -166,6 +174,7 @@ async function openMedia(
   return {
     plane,
     listeners,
+    further,
     relayAddresses,
     async stop() {
       loop.stop();
@@ -197,16 +206,19 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 
 function openPlane(
   options: PlaneOptions,
-  listen: readonly Listen[],
+  { listen, natDiscovery }: Pick<Config, "listen" | "natDiscovery">,
   moves: Moves,
-): Promise<{ plane: Dataplane; listeners: Listener[] }> {
+): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
     const plane = portablePlane(options);
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));
-      return { plane, listeners };
+      if (!natDiscovery) return { plane, listeners, squares: [], further: [] };
+      const { alternateAddress, alternatePort } = natDiscovery;
+      const wanted = { alternateAddress, alternatePort: movedPort(alternatePort, offset) };
+      return { plane, listeners, ...(await openSquares(plane, listeners, wanted, options.relayAddresses)) };
     } catch (error) {
       await plane.close();
       throw error;
@@ -242,7 +254,11 @@ function isTaken(error: unknown): boolean {
 }
 
 function moved({ address, port }: Endpoint, offset: number): Endpoint {
-  return { address, port: port === 0 ? 0 : port + offset };
+  return { address, port: movedPort(port, offset) };
+}
+
+function movedPort(port: number, offset: number): number {
+  return port === 0 ? 0 : port + offset;
 }
 
 /** Everywhere that a packet meets this listener: no client may be relayed to it. */
@@ -347,11 +363,12 @@ function servicesOf(media: Media, host: string | undefined): ExternalService[] {
 
 function announce(
   config: Config,
-  { plane, listeners, relayAddresses }: Media,
+  { plane, listeners, further, relayAddresses }: Media,
   admin: Admin | undefined,
   log: Log,
 ): void {
   for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
+  for (const { at } of further) log.info("NAT discovery", { at: endpointText(at) });
   for (const { bind, external } of relayAddresses) {
     log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });
   }

@@ -9,6 +9,7 @@ const proofs = {
   prosody: "/usr/bin/prosody",
   "prosody-modules": "/usr/lib/prosody/modules/mod_delegation/mod_delegation.lua",
   ejabberd: "/usr/sbin/ejabberdctl",
+  "stun-client": "/usr/bin/stun",
 } as const;
 
 export type DebianPackage = keyof typeof proofs;

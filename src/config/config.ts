@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
 import type { Limits } from "../turn/limits.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
+import { natDiscoveryMistakes } from "./nat-discovery.ts";
 import { configSchema } from "./schema.ts";
 import { readYamlFile } from "./yaml-file.ts";
 
@@ -25,6 +26,7 @@ export interface Config {
   /** Networks, in CIDR notation. */
   readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
   readonly quota: Limits;
+  readonly natDiscovery?: NatDiscovery;
   readonly xmpp?: Xmpp;
   readonly log: LogConfig;
   /** The folder for what must outlive the process. */
@@ -34,6 +36,13 @@ export interface Config {
 export interface Listen {
   readonly transport: Transport;
   readonly at: Endpoint;
+}
+
+/** With a UDP listener at one address of the same family, this makes two addresses with two ports each (RFC 5780). */
+export interface NatDiscovery {
+  /** At most one a family. */
+  readonly alternateAddress: readonly RelayAddress[];
+  readonly alternatePort: number;
 }
 
 export interface Xmpp {
@@ -73,7 +82,11 @@ export function readConfig({ file, flags = {}, env = process.env }: ConfigSource
     ...mistakesIn(schema, flags, flagPlace),
   ];
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return schema.parse({ ...written?.value, ...flags });
+  const config = schema.parse({ ...written?.value, ...flags });
+  const locate = written?.locate ?? flagPlace;
+  const conflicts = natDiscoveryMistakes(config).map(({ path, message }) => ({ ...locate(path, "value"), message }));
+  if (conflicts.length > 0) throw new ConfigError(conflicts);
+  return config;
 }
 
 function flagPlace(path: Path) {

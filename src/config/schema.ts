@@ -54,6 +54,12 @@ export function configSchema(sources: SecretSources) {
       "permissions-per-allocation": limit.prefault(defaultLimits.permissionsPerAllocation),
       "channels-per-allocation": limit.prefault(defaultLimits.channelsPerAllocation),
     }).prefault({}),
+    "nat-discovery": section({
+      "alternate-address": oneOrMore(relayAddress)
+        .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
+        .refine((addresses) => addresses.length > 0, "expected at least one"),
+      "alternate-port": z.int().min(0).max(65_535).prefault(3479),
+    }).exactOptional(),
     xmpp: section({
       service: xmppService.prefault("xmpp://127.0.0.1:5347"),
       domain: domainName,

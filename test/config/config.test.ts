@@ -179,6 +179,20 @@ log: loud
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+    ["nat-discovery: { alternate-address: 192.0.2.2 }", "needs a udp listener at one other IPv4 address"],
+    [
+      "{ listen: [udp://192.0.2.2:1], nat-discovery: { alternate-address: 192.0.2.2 } }",
+      "needs a udp listener at one other IPv4 address",
+    ],
+    [
+      "{ listen: [udp://192.0.2.1:1], nat-discovery: { alternate-address: 192.0.2.2, alternate-port: 1 } }",
+      "expected another port than the listener's",
+    ],
+    [
+      '{ listen: [udp://192.0.2.1:1], nat-discovery: { alternate-address: "2001:db8::2" } }',
+      "needs a udp listener at one other IPv6 address",
+    ],
+    ["{ listen: [udp://192.0.2.1:1], nat-discovery: { alternate-address: [] } }", "expected at least one"],
   ])("%s", (text, message) => {
     expect(mistakesOf(text)).toEqual([expect.stringContaining(message)]);
   });
@@ -230,9 +244,16 @@ describe("config/sluice.yaml", () => {
   });
 
   test("has examples that are accepted, and defaults within the sections that have none", () => {
-    const { xmpp } = read(uncommented, { env });
-    const least = read("xmpp: { domain: relay.example.org, secret: c }\n").xmpp;
-    expect(xmpp).toEqual({ ...least, host: "relay.example.org" });
+    const listen = ["udp://192.0.2.1:3478"];
+    const { xmpp, natDiscovery } = read(uncommented, { env, flags: { listen } });
+    const least = read(
+      "xmpp: { domain: relay.example.org, secret: c }\nnat-discovery: { alternate-address: 192.0.2.2 }\n",
+      {
+        flags: { listen },
+      },
+    );
+    expect(xmpp).toEqual({ ...least.xmpp, host: "relay.example.org" });
+    expect(natDiscovery).toEqual(least.natDiscovery);
   });
 
   function schemaPaths(schema: ReturnType<typeof configSchema>, path: readonly string[]): string[] {
