@@ -58,6 +58,7 @@ export class Contest {
         try {
           sofar.push(await run(contestant));
         } catch (problem) {
+          if (this.#plan.stage.isClosed) throw problem;
           this.#plan.say(`${what}: ${problem instanceof Error ? problem.message : problem}`);
           results.delete(contestant.name);
         }

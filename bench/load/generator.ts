@@ -114,9 +114,9 @@ export class LoadGenerator {
   async #ask(command: string, options: Readonly<Record<string, string | number>>): Promise<unknown> {
     this.#program.child.stdin?.write(`${[command, ...words(options)].join(" ")}\n`);
     const { value, done } = await this.#answers.next();
-    const answer = done ? { problem: this.#program.lastWords() } : JSON.parse(value);
+    const answer = done ? { problem: "the load generator ended" } : JSON.parse(value);
     if (!answer.problem) return answer;
-    throw new Error(`${this.#server.name}: ${answer.problem}\n${this.#server.program.lastWords()}`);
+    throw new Error(`${this.#server.name}: ${answer.problem}\n${this.#server.program.lastWords()}`.trimEnd());
   }
 }
 

@@ -17,6 +17,11 @@ export interface Program {
 
 export class Stage {
   readonly #endings = new Set<() => void | Promise<void>>();
+  #isClosed = false;
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
 
   /** `end` runs when the stage closes, unless it is called earlier through what this returns. */
   onClose(end: () => void | Promise<void>): () => Promise<void> {
@@ -29,6 +34,7 @@ export class Stage {
 
   /** Ends what is still there, the youngest first. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     for (const end of [...this.#endings].reverse()) await end();
   }
 
@@ -43,6 +49,7 @@ export class Stage {
    * itself runs, so that the pid is the program's.
    */
   start(command: readonly string[], options: { readonly folder?: string } = {}): Program {
+    if (this.#isClosed) throw new Error("the suite was stopped");
     const child = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
       cwd: options.folder,
       stdio: ["pipe", "pipe", "pipe"],
@@ -53,6 +60,7 @@ export class Stage {
     };
     child.stderr.setEncoding("utf8").on("data", keep);
     child.stdout.setEncoding("utf8").on("data", keep);
+    child.stdin.on("error", ({ message }) => keep(message));
     const gone = new Promise<void>((resolve) => {
       child.once("close", () => resolve());
       child.once("error", (problem) => {
