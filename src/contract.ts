@@ -41,10 +41,13 @@ export interface Leg {
 /** A packet arriving on one leg leaves on the other. The client's leg comes first. */
 export type Route = readonly [client: Leg, peer: Leg];
 
+export type RelayPortWish = "even" | number;
+
 export type Action =
   /**
    * Bind a relay port and answer `relay-opened` or `relay-failed`. `via` and `client` are whom it is for, so that a
-   * plane of several threads can put it where that client's packets arrive.
+   * plane of several threads can put it where that client's packets arrive. `port` asks for this port, or for an even
+   * one, if it can be with the one above it free: another may want that next (RFC 8656 section 18.6).
    */
   | {
       readonly do: "open-relay";
@@ -52,6 +55,7 @@ export type Action =
       readonly family: Family;
       readonly via: SocketId;
       readonly client: Endpoint;
+      readonly port?: RelayPortWish | undefined;
     }
   /** Unbind it; every route over it ends with it. */
   | { readonly do: "close-relay"; readonly relay: SocketId }

@@ -3,11 +3,13 @@
 import assert from "node:assert";
 import { constants } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import type { Endpoint, Family, PlaneOptions, RelayAddress, SocketId } from "../contract.ts";
+import type { Action, Endpoint, PlaneOptions, RelayAddress, RelayPortWish, SocketId } from "../contract.ts";
 import { familyOf } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { type Engine, noOwnAddress, owner } from "./native-addon.ts";
 import type { RelayPort, RelayPorts, RelayPortsByFamily } from "./relay-ports.ts";
+
+type OpenRelay = Extract<Action, { do: "open-relay" }>;
 
 interface Berth {
   readonly slot: number;
@@ -74,15 +76,12 @@ export class NativeRelays {
   }
 
   /** Undefined if it was closed meanwhile. */
-  async open(
-    id: SocketId,
-    family: Family,
-    client: Endpoint,
-  ): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+  async open(wanted: OpenRelay): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+    const { relay: id, family } = wanted;
     const ports = this.#ports.get(family);
     if (!ports) return "no-such-family";
     this.#opening.add(id);
-    const berth = await this.#bind(id, ports, client);
+    const berth = await this.#bind(wanted, ports);
     if (!berth) return this.#opening.delete(id) ? "exhausted" : undefined;
     const { slot, drawn } = berth;
     const places = placesOf(drawn.address, drawn.port);
@@ -144,9 +143,9 @@ export class NativeRelays {
   }
 
   /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bind(id: SocketId, ports: RelayPorts, client: Endpoint): Promise<Berth | undefined> {
+  async #bind({ relay: id, client, port }: OpenRelay, ports: RelayPorts): Promise<Berth | undefined> {
     for (let tries = 1; this.#opening.has(id); tries += 1) {
-      const berth = await this.#drawWhenFree(ports);
+      const berth = await this.#drawWhenFree(ports, port);
       if (!berth) return undefined;
       const outcome = this.#try(berth, ports, client);
       if (outcome !== "taken") return outcome === "bound" ? berth : undefined;
@@ -155,19 +154,19 @@ export class NativeRelays {
     return undefined;
   }
 
-  async #drawWhenFree(ports: RelayPorts): Promise<Berth | undefined> {
-    let berth = this.#draw(ports);
+  async #drawWhenFree(ports: RelayPorts, wish: RelayPortWish | undefined): Promise<Berth | undefined> {
+    let berth = this.#draw(ports, wish);
     while (!berth && this.#closing.size > 0) {
       await this.#released();
-      berth = this.#draw(ports);
+      berth = this.#draw(ports, wish);
     }
     return berth;
   }
 
-  #draw(ports: RelayPorts): Berth | undefined {
+  #draw(ports: RelayPorts, wish: RelayPortWish | undefined): Berth | undefined {
     const slot = this.#takeSlot();
     if (slot === undefined) return undefined;
-    const drawn = ports.draw(this.#options.now());
+    const drawn = ports.draw(this.#options.now(), wish);
     if (drawn) return { slot, drawn };
     this.#freeSlots.push(slot);
     return undefined;

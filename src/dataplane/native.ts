@@ -7,7 +7,6 @@ import {
   type Action,
   type Dataplane,
   type Endpoint,
-  type Family,
   type Input,
   type Leg,
   type Listener,
@@ -126,7 +125,7 @@ class NativePlane implements Dataplane {
     switch (action.do) {
       case "open-relay":
         if (this.#connections.has(action.via)) this.#delegate(action);
-        else if (!this.#isClosed) void this.#openRelay(action.relay, action.family, action.client);
+        else if (!this.#isClosed) void this.#openRelay(action);
         break;
       case "close-relay":
         this.#closeRelay(action);
@@ -174,9 +173,10 @@ class NativePlane implements Dataplane {
     this.#engine.stop();
   }
 
-  async #openRelay(id: SocketId, family: Family, client: Endpoint): Promise<void> {
+  async #openRelay(action: Action & { readonly do: "open-relay" }): Promise<void> {
     const { hand } = this.#options;
-    const opened = await this.#relays.open(id, family, client);
+    const { relay: id } = action;
+    const opened = await this.#relays.open(action);
     this.#flushSoon();
     if (opened === undefined || this.#isClosed) return;
     if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });

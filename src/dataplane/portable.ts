@@ -5,12 +5,12 @@ import {
   type Action,
   type Dataplane,
   type Endpoint,
-  type Family,
   familyOf,
   type Leg,
   type Listener,
   type PlaneCounters,
   type PlaneOptions,
+  type RelayPortWish,
   type SocketId,
   type Transport,
   Unavailable,
@@ -114,7 +114,7 @@ class PortablePlane implements Dataplane, Neighbour {
   perform(action: Action): void {
     switch (action.do) {
       case "open-relay":
-        this.#settle(this.#openRelay(action.relay, action.family, action.via));
+        this.#settle(this.#openRelay(action));
         break;
       case "close-relay":
         this.#closeRelay(action.relay);
@@ -237,7 +237,7 @@ class PortablePlane implements Dataplane, Neighbour {
     if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
   }
 
-  async #openRelay(id: SocketId, family: Family, via: SocketId): Promise<void> {
+  async #openRelay({ relay: id, family, via, port }: OpenRelay): Promise<void> {
     const ports = this.#ports.get(family);
     if (this.#isClosed) return;
     if (!ports) {
@@ -246,7 +246,7 @@ class PortablePlane implements Dataplane, Neighbour {
     }
     const transport = this.#streams.connection(via) ? "tcp" : "udp";
     this.#opening.add(id);
-    const bound = await this.#bindRelay(id, ports);
+    const bound = await this.#bindRelay(id, ports, port);
     const isWanted = this.#opening.delete(id);
     if (isWanted && bound) this.#opened(new Relay({ id, transport, tally: this.#tally, ...bound }));
     else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
@@ -257,9 +257,9 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bindRelay(id: SocketId, ports: RelayPorts): Promise<Bound | undefined> {
+  async #bindRelay(id: SocketId, ports: RelayPorts, wish?: RelayPortWish): Promise<Bound | undefined> {
     for (let tries = 1; this.#opening.has(id); tries += 1) {
-      const drawn = ports.draw(this.#options.now());
+      const drawn = ports.draw(this.#options.now(), wish);
       if (!drawn) return undefined;
       try {
         const at = { address: drawn.address.bind, port: drawn.port };
@@ -308,6 +308,8 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#streams.sweep(now);
   }
 }
+
+type OpenRelay = Extract<Action, { do: "open-relay" }>;
 
 interface Bound {
   readonly drawn: RelayPort;

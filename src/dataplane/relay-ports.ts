@@ -1,6 +1,13 @@
 // Which relay port comes next: random within the range (RFC 8656 section 7.2), and none tried twice in vain.
 
-import { type Family, familyOf, type Millis, type PlaneOptions, type RelayAddress } from "../contract.ts";
+import {
+  type Family,
+  familyOf,
+  type Millis,
+  type PlaneOptions,
+  type RelayAddress,
+  type RelayPortWish,
+} from "../contract.ts";
 
 export interface RelayPort {
   readonly address: RelayAddress;
@@ -16,8 +23,10 @@ export class RelayPorts {
   readonly #first: number;
   readonly #span: number;
   readonly #randomBelow: (below: number) => number;
-  /** A place is an address and a port in one number. The first `#free` are to be had, in no order. */
+  /** A place is an address and a port in one number. The first `#free` of them are to be had, in no order. */
   readonly #places: Uint32Array;
+  /** Where each place stands among `#places`, which is behind the free ones if it is not free. */
+  readonly #indices: Uint32Array;
   #free: number;
   #taken: number[] = [];
   #takenSince: Millis = 0;
@@ -32,6 +41,7 @@ export class RelayPorts {
     this.#span = last - first + 1;
     this.#randomBelow = randomBelow;
     this.#places = Uint32Array.from({ length: addresses.length * this.#span }, (_, place) => place);
+    this.#indices = this.#places.slice();
     this.#free = this.#places.length;
   }
 
@@ -40,16 +50,15 @@ export class RelayPorts {
     return this.#places.length;
   }
 
-  /** Gives each of the free ports with the same chance. Undefined when there is none. */
-  draw(now: Millis): RelayPort | undefined {
+  /** Gives each of the free ports that are as wished with the same chance. Undefined when there is none. */
+  draw(now: Millis, wish?: RelayPortWish): RelayPort | undefined {
     if (this.#taken.length > 0 && now - this.#takenSince >= retryTakenMillis) this.#retryTaken();
-    if (this.#free === 0) return undefined;
-    const at = this.#randomBelow(this.#free);
-    const place = this.#places[at] ?? 0;
+    const place = this.#find(wish);
+    if (place === undefined) return undefined;
     this.#free -= 1;
-    this.#places[at] = this.#places[this.#free] ?? 0;
+    this.#swap(this.#indices[place] ?? 0, this.#free);
     const address = this.#addresses[Math.floor(place / this.#span)];
-    return address && { address, port: this.#first + (place % this.#span) };
+    return address && { address, port: this.#portOf(place) };
   }
 
   /** The port is free again. */
@@ -68,9 +77,52 @@ export class RelayPorts {
     this.#taken = [];
   }
 
+  /** A free place that is as wished. */
+  #find(wish: RelayPortWish | undefined): number | undefined {
+    if (this.#free === 0) return undefined;
+    if (typeof wish === "number") return this.#findExactly(wish);
+    const start = this.#randomBelow(this.#free);
+    return wish === "even" ? this.#findEven(start) : this.#places[start];
+  }
+
+  #findExactly(port: number): number | undefined {
+    if (port < this.#first || port >= this.#first + this.#span) return undefined;
+    const places = this.#addresses.map((_, index) => index * this.#span + port - this.#first);
+    return places.find((place) => this.#isFree(place));
+  }
+
+  /** From there on, the first with a free neighbour; without such, the first that is even. */
+  #findEven(start: number): number | undefined {
+    let lonely: number | undefined;
+    for (let i = 0; i < this.#free; i++) {
+      const place = this.#places[(start + i) % this.#free] ?? 0;
+      const port = this.#portOf(place);
+      if (port % 2 !== 0) continue;
+      if (port + 1 < this.#first + this.#span && this.#isFree(place + 1)) return place;
+      lonely ??= place;
+    }
+    return lonely;
+  }
+
+  #isFree(place: number): boolean {
+    return (this.#indices[place] ?? this.#free) < this.#free;
+  }
+
+  #portOf(place: number): number {
+    return this.#first + (place % this.#span);
+  }
+
   #put(place: number): void {
-    this.#places[this.#free] = place;
+    this.#swap(this.#indices[place] ?? 0, this.#free);
     this.#free += 1;
+  }
+
+  #swap(one: number, other: number): void {
+    const [place = 0, otherPlace = 0] = [this.#places[one], this.#places[other]];
+    this.#places[one] = otherPlace;
+    this.#places[other] = place;
+    this.#indices[place] = other;
+    this.#indices[otherPlace] = one;
   }
 
   #placeOf({ address, port }: RelayPort): number {

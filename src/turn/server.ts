@@ -12,13 +12,14 @@ import { Nonces } from "./nonce.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import { reply } from "./reply.ts";
 import { type AuthenticRequest, fiveTuple, type Outcome, type Request, refuse, transactionOf } from "./request.ts";
-import { allocate, allocated } from "./requests/allocate.ts";
+import { abandon, allocate, opened } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { refresh } from "./requests/refresh.ts";
 import { send } from "./requests/send.ts";
+import { Reservations } from "./reservations.ts";
 import type { Opening, Turn } from "./turn.ts";
 import { isMalformed, unknownAttributes } from "./unknown-attributes.ts";
 
@@ -69,7 +70,13 @@ export class TurnServer implements Machine {
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, squares = [], ...rest } = options;
     this.#views = new Map(squares.flatMap(viewsOf));
-    this.#turn = { ...rest, software, allocations: new Allocations(options.limits), openings: new Map() };
+    this.#turn = {
+      ...rest,
+      software,
+      allocations: new Allocations(options.limits),
+      openings: new Map(),
+      reservations: new Reservations(nonceSecret),
+    };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
     this.#mechanism = new LongTermMechanism(realm, nonces, authenticate);
   }
@@ -86,10 +93,8 @@ export class TurnServer implements Machine {
         const allocation = this.#turn.allocations.findByConnection(input.via);
         return allocation ? this.#turn.allocations.end(allocation, "hung-up") : [];
       }
-      case "ticked": {
-        const { allocations } = this.#turn;
-        return allocations.due(now).flatMap((allocation) => allocations.end(allocation, "expired"));
-      }
+      case "ticked":
+        return this.#endWhatIsDue(now);
     }
   }
 
@@ -144,21 +149,33 @@ export class TurnServer implements Machine {
     return allocation && allocation.until <= now ? this.#turn.allocations.end(allocation, "expired") : [];
   }
 
+  #endWhatIsDue(now: Millis): Action[] {
+    const { allocations, reservations } = this.#turn;
+    return [
+      ...allocations.due(now).flatMap((allocation) => allocations.end(allocation, "expired")),
+      ...reservations.due(now).map(({ relay }) => ({ do: "close-relay", relay }) as const),
+    ];
+  }
+
   #relayOpened(now: Millis, relay: SocketId, at: Endpoint): Action[] {
     const opening = this.#takeOpening(relay);
     if (!opening) return [];
     const { allocation, request } = opening;
-    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return [{ do: "close-relay", relay }];
-    return this.#conclude(request, allocated(now, opening, at, this.#turn), request.identity.key);
+    if (this.#turn.allocations.find(allocation.tuple) !== allocation) {
+      return [...abandon(opening), { do: "close-relay", relay }];
+    }
+    return this.#conclude(request, opened(now, relay, opening, at, this.#turn), request.identity.key);
   }
 
   #relayFailed(relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
     const opening = this.#takeOpening(relay);
     if (!opening) return [];
     const { allocation, request } = opening;
-    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return [];
+    const abandoned = abandon(opening);
+    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return abandoned;
     this.#turn.allocations.end(allocation, "deleted");
-    return this.#conclude(request, refuse(why === "exhausted" ? 508 : 440), request.identity.key);
+    const refusal = refuse(why === "exhausted" ? 508 : 440);
+    return [...abandoned, ...this.#conclude(request, refusal, request.identity.key)];
   }
 
   #takeOpening(relay: SocketId): Opening | undefined {

@@ -4,8 +4,8 @@ import { attributeTable } from "../stun/attributes.ts";
 import type { Message } from "../stun/message.ts";
 
 /**
- * The comprehension-required ones that this server knows, expected or not. EVEN-PORT, RESERVATION-TOKEN,
- * DONT-FRAGMENT, USERHASH and PASSWORD-ALGORITHM are not among them: it does not do what they ask.
+ * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT, USERHASH and
+ * PASSWORD-ALGORITHM are not among them: it does not do what they ask.
  */
 const comprehended: ReadonlySet<number> = new Set(
   (
@@ -23,9 +23,11 @@ const comprehended: ReadonlySet<number> = new Set(
       "nonce",
       "xorRelayedAddress",
       "requestedAddressFamily",
+      "evenPort",
       "requestedTransport",
       "messageIntegritySha256",
       "xorMappedAddress",
+      "reservationToken",
     ] as const
   ).map((key) => attributeTable[key].type),
 );

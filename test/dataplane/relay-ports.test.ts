@@ -80,4 +80,47 @@ describe("the relay ports", () => {
     expect(ports.draw(1000 + retryTakenMillis - 1)).toBeUndefined();
     expect(ports.draw(1000 + retryTakenMillis)).toEqual(taken);
   });
+
+  test("are even where that is wished, with the one above free as long as there is such a pair", () => {
+    const ports = new RelayPorts([{ bind: "192.0.2.1" }], [5, 10], () => 0);
+    expect(ports.draw(0, 7)?.port).toBe(7);
+    expect(ports.draw(0, "even")?.port).toBe(8);
+    expect([ports.draw(0, "even")?.port, ports.draw(0, "even")?.port].sort()).toEqual([10, 6]);
+    expect(ports.draw(0, "even")).toBeUndefined();
+    expect(drawAll(ports).map(({ port }) => port)).toEqual(expect.arrayContaining([5, 9]));
+  });
+
+  test("are exactly what is wished, or none", () => {
+    const ports = new RelayPorts(addresses, [1, 3], () => 0);
+    const drawn = [ports.draw(0, 2), ports.draw(0, 2)];
+    expect(drawn.map((each) => each && keyOf(each))).toEqual(["192.0.2.1 2", "192.0.2.2 2"]);
+    for (const port of [2, 0, 4]) expect(ports.draw(0, port)).toBeUndefined();
+    if (drawn[0]) ports.release(drawn[0]);
+    expect(ports.draw(0, 2)?.address.bind).toBe("192.0.2.1");
+  });
+
+  test("agree with a plain set, whatever is wished, released and set aside", () => {
+    const wish = fc.constantFrom(undefined, "even" as const, 1, 2, 3, 4);
+    const step = fc.record({ chance: fc.nat(99), wish, fate: fc.constantFrom(...fates) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        let luck = 0;
+        const ports = new RelayPorts(addresses, [1, 4], (below) => luck % below);
+        const gone: Gone = new Map();
+        for (const { chance, wish, fate } of steps) {
+          luck = chance;
+          const drawn = ports.draw(0, wish);
+          const free = addresses.flatMap((address) =>
+            [1, 2, 3, 4].filter((port) => !gone.has(keyOf({ address, port }))),
+          );
+          const fits = (port: number) => wish === undefined || (wish === "even" ? port % 2 === 0 : port === wish);
+          expect(drawn !== undefined).toBe(free.some(fits));
+          if (!drawn) continue;
+          expect(gone.has(keyOf(drawn))).toBe(false);
+          expect(fits(drawn.port)).toBe(true);
+          fate(ports, drawn, gone);
+        }
+      }),
+    );
+  });
 });

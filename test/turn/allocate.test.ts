@@ -136,9 +136,6 @@ describe("Allocate", () => {
   });
 
   test.each([
-    ["EVEN-PORT", { evenPort: { reservesNext: false } }, 0x18],
-    ["EVEN-PORT with R", { evenPort: { reservesNext: true } }, 0x18],
-    ["RESERVATION-TOKEN", { reservationToken: new Uint8Array(8) }, 0x22],
     ["DONT-FRAGMENT", { dontFragment: true }, 0x1a],
     ["ACCESS-TOKEN", { accessToken: new Uint8Array(8) }, 0x1b],
   ] as const)("is refused with 420 for %s, which we do not do", (_, attributes, type) => {

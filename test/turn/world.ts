@@ -9,6 +9,7 @@ import type {
   Input,
   Listener,
   Millis,
+  RelayPortWish,
   Route,
   SocketId,
   Transport,
@@ -49,6 +50,7 @@ export class World {
   readonly listeners = { udp: udpListener, tcp: tcpListener };
   /** Relay ports that wait to be opened. They are opened at once unless `opensAtOnce` is false. */
   readonly opening: SocketId[] = [];
+  readonly #wishes = new Map<SocketId, RelayPortWish>();
   opensAtOnce = true;
   readonly relays = new Map<SocketId, Endpoint>();
   readonly facts: Fact[] = [];
@@ -105,7 +107,7 @@ export class World {
     return [...actions, ...waiting.flatMap((relay) => this.opens(relay))];
   }
 
-  opens(relay: SocketId, at: Endpoint = { address: "192.0.2.1", port: 49152 + relay }): Action[] {
+  opens(relay: SocketId, at: Endpoint = { address: "192.0.2.1", port: this.#portOf(relay) }): Action[] {
     this.relays.set(relay, at);
     return this.hears({ is: "relay-opened", relay, at });
   }
@@ -117,10 +119,17 @@ export class World {
     return new Client(this, { on, via, from: { address, port } }, user, users.get(user) ?? "");
   }
 
+  #portOf(relay: SocketId): number {
+    const wish = this.#wishes.get(relay);
+    const port = 49152 + relay;
+    return wish === "even" ? port + (port % 2) : (wish ?? port);
+  }
+
   #perform(action: Action): void {
     switch (action.do) {
       case "open-relay":
         this.opening.push(action.relay);
+        if (action.port !== undefined) this.#wishes.set(action.relay, action.port);
         break;
       case "close-relay":
         this.relays.delete(action.relay);
