@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { nativePlane } from "../../src/dataplane/native.ts";
-import { loadAddon } from "../../src/dataplane/native-addon.ts";
 import { describePlane } from "./conformance.ts";
+import { obstacleToNative } from "./native-obstacle.ts";
 import { Rig } from "./rig.ts";
 
 const obstacle = obstacleToNative();
@@ -16,14 +16,4 @@ if (obstacle !== undefined) {
       nativePlane(options, { threads, takesShortcuts: false, clock }),
     );
   });
-}
-
-function obstacleToNative(): Error | undefined {
-  try {
-    loadAddon();
-    return undefined;
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
-  }
 }

@@ -112,7 +112,8 @@ class Table {
       end(*way);
     }
     if (Way* way = hasPeer ? at(peerKey) : nullptr) end(*way);
-    Way* toPeer = hasClient ? file(clientKey, client, peer, until, true) : nullptr;
+    // Between a leg and itself there is one way.
+    Way* toPeer = hasClient && !(hasPeer && clientKey == peerKey) ? file(clientKey, client, peer, until, true) : nullptr;
     Way* toClient = hasPeer && peer.framing != indication ? file(peerKey, peer, client, until, false) : nullptr;
     if (toPeer && toClient) {
       toPeer->twin = number(*toClient);
@@ -205,7 +206,7 @@ class Table {
 
   void remove(Way& way) {
     unhang(way);
-    vacate(way.key);
+    vacate(way);
     way.until = 0;
     way.twin = none;
     way.key.socket = none;
@@ -215,10 +216,10 @@ class Table {
   }
 
   /** Closes the gap, so that no lookup ends too early: what follows moves back where its hash allows it. */
-  void vacate(const Key& key) {
+  void vacate(const Way& way) {
     const uint64_t mask = index_.size() - 1;
-    uint64_t gap = hashOf(key) & mask;
-    while (!(index_[gap].way != 0 && ways_[index_[gap].way - 1].key == key)) gap = (gap + 1) & mask;
+    uint64_t gap = hashOf(way.key) & mask;
+    while (index_[gap].way != number(way) + 1) gap = (gap + 1) & mask;
     for (uint64_t i = (gap + 1) & mask; index_[i].way != 0; i = (i + 1) & mask) {
       const uint64_t home = hashOf(ways_[index_[i].way - 1].key) & mask;
       if (((i - home) & mask) < ((i - gap) & mask)) continue;

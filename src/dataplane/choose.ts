@@ -1,0 +1,25 @@
+// Which plane moves the packets: one by name, or the best that this machine can have.
+
+import { type Dataplane, type PlaneOptions, Unavailable } from "../contract.ts";
+import { nativePlane } from "./native.ts";
+import { portablePlane } from "./portable.ts";
+
+export const planeNames = ["auto", "native", "portable"] as const;
+export type PlaneName = (typeof planeNames)[number];
+
+export interface Choice {
+  readonly plane: Dataplane;
+  /** Why it is not a better one; undefined if it is the best, or was asked for by name. */
+  readonly whyNoBetter: string | undefined;
+}
+
+/** Throws `Unavailable` when a plane asked for by name is not to be had. `auto` always finds one. */
+export function choosePlane(name: PlaneName, options: PlaneOptions): Choice {
+  if (name === "portable") return { plane: portablePlane(options), whyNoBetter: undefined };
+  try {
+    return { plane: nativePlane(options), whyNoBetter: undefined };
+  } catch (error) {
+    if (name === "native" || !(error instanceof Unavailable)) throw error;
+    return { plane: portablePlane(options), whyNoBetter: error.message };
+  }
+}

@@ -1,0 +1,202 @@
+// The judge in C++ against the rule in routes.ts, on random routes and packets; and what it writes by itself, against
+// the codec and the TURN server.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Endpoint, Framing, Leg, Millis } from "../../src/contract.ts";
+import {
+  loadAddon,
+  maxListeners,
+  type NativeLeg,
+  type NativeVerdict,
+  noOwnAddress,
+} from "../../src/dataplane/native-addon.ts";
+import { judgeAtListener, judgeAtRelay, RouteTable, type Way } from "../../src/dataplane/routes.ts";
+import { writeChannelData } from "../../src/stun/channel-data.ts";
+import { encode } from "../../src/stun/message.ts";
+import { Method } from "../../src/stun/methods.ts";
+import { obstacleToNative } from "./native-obstacle.ts";
+
+/** In the order of `Fate` and `Drop` in judge.h. */
+const fates = ["forward", "forward-send", "answer", "hand-up", "drop"] as const;
+const drops = ["no-channel", "no-permission", "forbidden-peer", "malformed", "congested", "flooded"] as const;
+
+const listeners = [0, 1];
+const relays = [maxListeners, maxListeners + 1, maxListeners + 2];
+/** The last begins like the first, and goes on with zeros. */
+const addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1", "c000:201::"];
+
+const address = fc.constantFrom(...addresses);
+const port = fc.constantFrom(0, 1, 2, 65_535);
+const end = fc.record({ address, port });
+const channel = fc.constantFrom(0x4000, 0x4001, 0x7fff);
+const until = fc.integer({ min: 0, max: 20 });
+
+const clientLeg = fc.record<Leg>({
+  socket: fc.constantFrom(...listeners, ...relays),
+  peer: end,
+  framing: fc.oneof(channel, fc.constant<Framing>("bare"), fc.constant<Framing>("indication")),
+  until,
+});
+const peerLeg = fc.record<Leg>({ socket: fc.constantFrom(...relays), peer: end, framing: fc.constant("bare"), until });
+const route = fc.tuple(clientLeg, peerLeg);
+
+const payload = fc.uint8Array({ maxLength: 8 });
+const transactionId = fc.uint8Array({ minLength: 12, maxLength: 12 });
+const fingerprint = fc.boolean();
+
+const channelData = fc.tuple(channel, payload, fc.nat(5)).map(([number, data, padding]) => {
+  return Buffer.concat([writeChannelData(number, data), Buffer.alloc(padding)]);
+});
+const sendIndication = fc
+  .record({ peer: end, data: payload, transactionId, fingerprint, software: fc.boolean() })
+  .map(({ peer, data, transactionId, fingerprint, software }) =>
+    encode(
+      {
+        class: "indication",
+        method: Method.send,
+        transactionId,
+        attributes: { xorPeerAddress: [peer], data, ...(software ? { software: "test" } : {}) },
+      },
+      { fingerprint },
+    ),
+  );
+const bindingRequest = fc
+  .record({ transactionId, fingerprint, software: fc.boolean(), username: fc.boolean() })
+  .map(({ transactionId, fingerprint, software, username }) =>
+    encode(
+      {
+        class: "request",
+        method: Method.binding,
+        transactionId,
+        attributes: { ...(software ? { software: "test" } : {}), ...(username ? { username: "somebody" } : {}) },
+      },
+      { fingerprint },
+    ),
+  );
+const wellFormed = fc.oneof(channelData, sendIndication, bindingRequest);
+/** One byte changed, one end cut off or one byte more. */
+const damaged = fc
+  .tuple(wellFormed, fc.nat(), fc.nat(255), fc.constantFrom(0, 0, -1, 1))
+  .map(([bytes, at, byte, more]) => {
+    const changed = Buffer.from(bytes);
+    if (changed.length > 0) changed[at % changed.length] = byte;
+    return more > 0
+      ? Buffer.concat([changed, Buffer.alloc(more)])
+      : changed.subarray(0, Math.max(0, changed.length + more));
+  });
+const packet = fc.oneof(wellFormed, damaged, fc.uint8Array({ maxLength: 40 }));
+
+interface Arrival {
+  readonly at: number;
+  readonly from: Endpoint;
+  readonly bytes: Uint8Array;
+}
+
+type Step =
+  | { readonly route: readonly [Leg, Leg]; readonly mayLeave: boolean }
+  | { readonly unroute: readonly [Leg, Leg] }
+  | { readonly forget: number }
+  | { readonly now: Millis }
+  | Arrival;
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ route, mayLeave: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ unroute: route }) },
+  { weight: 1, arbitrary: fc.record({ forget: fc.constantFrom(...relays) }) },
+  { weight: 1, arbitrary: fc.record({ now: fc.nat(20) }) },
+  { weight: 8, arbitrary: fc.record({ at: fc.constantFrom(...listeners, ...relays), from: end, bytes: packet }) },
+);
+
+/** Both judges, asked the same. */
+class Pair {
+  readonly #addon = loadAddon();
+  readonly #native = new this.#addon.Judge(64, relays.length, 7);
+  #mayLeave = true;
+  readonly #table = new RouteTable((to) => listeners.includes(to.socket) || this.#mayLeave);
+  #now = 0;
+
+  take(step: Step): void {
+    if ("route" in step) this.#route(step.route, step.mayLeave);
+    else if ("unroute" in step) {
+      this.#table.unroute(step.unroute);
+      this.#native.unroute(...argumentsOf(step.unroute[0], true), ...argumentsOf(step.unroute[1], true));
+    } else if ("forget" in step) {
+      this.#table.forget(step.forget);
+      this.#native.forget(step.forget);
+    } else if ("now" in step) this.#now = Math.max(this.#now, step.now);
+    else expect(this.#nativeVerdict(step)).toEqual(this.#verdict(step));
+  }
+
+  #route([client, peer]: readonly [Leg, Leg], mayLeave: boolean): void {
+    this.#mayLeave = mayLeave;
+    this.#table.route([client, peer]);
+    const legs = [
+      argumentsOf(client, listeners.includes(client.socket) || mayLeave),
+      argumentsOf(peer, mayLeave),
+    ] as const;
+    const hasRoom = this.#native.route(...legs[0], ...legs[1], Math.min(client.until, peer.until), this.#now);
+    expect(hasRoom).toBe(true);
+  }
+
+  #verdict({ at, from, bytes }: Arrival): unknown {
+    const verdict = listeners.includes(at)
+      ? judgeAtListener(this.#table, at, from, bytes, this.#now)
+      : judgeAtRelay(this.#table, at, from, bytes, this.#now);
+    if (typeof verdict === "string") return verdict;
+    return { ...described(verdict.way), payload: Buffer.from(verdict.payload).toString("hex") };
+  }
+
+  #nativeVerdict({ at, from, bytes }: Arrival): unknown {
+    const ask = listeners.includes(at) ? this.#native.atListener : this.#native.atRelay;
+    return this.#told(ask.call(this.#native, at, from.address, from.port, bytes, this.#now), bytes);
+  }
+
+  /** What the judge does by itself with STUN is, to the rule, STUN to be handed up. */
+  #told(verdict: NativeVerdict, bytes: Uint8Array): unknown {
+    const fate = fates[verdict.fate];
+    if (fate === "drop") return drops[verdict.drop];
+    if (fate !== "forward" || !verdict.from || !verdict.to) return "hand-up";
+    const { from, to, isToPeer, offset, length } = verdict;
+    return {
+      from: describedNativeLeg(from),
+      to: describedNativeLeg(to),
+      direction: isToPeer ? "to-peer" : "to-client",
+      mayLeave: to.mayLeave,
+      payload: Buffer.from(bytes.subarray(offset, offset + length)).toString("hex"),
+    };
+  }
+}
+
+function argumentsOf(leg: Leg, mayLeave: boolean): [number, number, string, number, boolean, number] {
+  return [leg.socket, codeOf(leg.framing), leg.peer.address, leg.peer.port, mayLeave, noOwnAddress];
+}
+
+function codeOf(framing: Framing): number {
+  if (framing === "bare") return 0;
+  return framing === "indication" ? 1 : framing;
+}
+
+function described({ from, to, direction, mayLeave }: Way): object {
+  return { from: describedLeg(from), to: describedLeg(to), direction, mayLeave };
+}
+
+function describedNativeLeg({ socket, framing, address, port }: NativeLeg): object {
+  return { socket, framing, address, port };
+}
+
+function describedLeg({ socket, framing, peer }: Leg): object {
+  return { socket, framing: codeOf(framing), ...peer };
+}
+
+describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
+  test("says of every packet what the rule says", () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
+        const pair = new Pair();
+        for (const each of steps) pair.take(each);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});

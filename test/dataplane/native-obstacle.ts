@@ -1,0 +1,14 @@
+// Whether tests of the native plane can run on this machine.
+
+import { loadAddon } from "../../src/dataplane/native-addon.ts";
+
+/** What the native plane says when it cannot be had; undefined where it can. */
+export function obstacleToNative(): Error | undefined {
+  try {
+    loadAddon();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Error) return error;
+    throw error;
+  }
+}
