@@ -51,21 +51,24 @@ export class Contest {
   ): Promise<Map<ServerName, Result[]>> {
     const results = new Map<ServerName, Result[]>(this.contestants.map(({ name }) => [name, []]));
     for (let round = 0; round < this.#plan.repeats; round++) {
-      for (let turn = 0; turn < this.contestants.length; turn++) {
-        const contestant = this.contestants[(round + turn) % this.contestants.length];
-        const sofar = contestant && results.get(contestant.name);
-        if (!contestant || !sofar) continue;
+      for (const contestant of this.#startingWith(round)) {
+        const { name } = contestant;
         try {
-          sofar.push(await run(contestant));
+          results.get(name)?.push(await run(contestant));
         } catch (problem) {
           if (this.#plan.stage.isClosed) throw problem;
           this.#plan.say(`${what}: ${problem instanceof Error ? problem.message : problem}`);
-          results.delete(contestant.name);
+          results.delete(name);
         }
       }
     }
     this.#plan.say(what);
     return results;
+  }
+
+  #startingWith(round: number): readonly Contestant[] {
+    const first = round % this.contestants.length;
+    return [...this.contestants.slice(first), ...this.contestants.slice(0, first)];
   }
 
   async close(): Promise<void> {
