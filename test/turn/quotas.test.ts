@@ -31,8 +31,12 @@ describe("quotas", () => {
 
   test("refuse one allocation more for a client's address with 486, and for an IPv6 client's /64", () => {
     const world = new World({ limits: { allocationsPerAddress: 1 } });
-    world.client("198.51.100.1").allocates();
-    expect(codeOf(world.client("198.51.100.1", { port: 9, user: "bob" }).asks("allocate", udp))).toBe(486);
+    const first = world.client("198.51.100.1");
+    first.allocates();
+    const second = world.client("198.51.100.1", { port: 9, user: "bob" });
+    expect(codeOf(second.asks("allocate", udp))).toBe(486);
+    first.asks("refresh", { lifetime: 0 });
+    second.allocates();
     world.client("198.51.100.2").allocates();
     world.client("2001:db8:1:2::1").allocates();
     expect(codeOf(world.client("2001:db8:1:2:ffff::2").asks("allocate", udp))).toBe(486);
