@@ -5,6 +5,7 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, type Socket as TcpSocket } from "node:net";
 import { setImmediate } from "node:timers/promises";
+import { onTestFinished } from "vitest";
 import {
   type Dataplane,
   type Endpoint,
@@ -240,9 +241,16 @@ export async function udpEndOnceFree({ address, port }: Endpoint): Promise<UdpEn
   }
 }
 
-/** Lets the event loop turn until it holds. */
+/** Lets the event loop turn until it holds, and no longer than the test runs: a test that timed out must not spin on. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setImmediate();
+  let isOver = false;
+  onTestFinished(() => {
+    isOver = true;
+  });
+  while (!holds()) {
+    if (isOver) throw new Error("the test ended before it held");
+    await setImmediate();
+  }
 }
 
 export function anyPort({ address }: Endpoint): Endpoint {

@@ -221,10 +221,10 @@ export function describeStreams(make: Make): void {
         const on = await scene();
         bind(on);
         await stuff(on, 1);
-        while (rig.plane.counters().connections > 0) {
+        await until(() => {
           rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(1, 1000) });
-          await setImmediate();
-        }
+          return rig.plane.counters().connections === 0;
+        });
         expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
       });
 
