@@ -1,7 +1,6 @@
 // Answers as bytes (RFC 8489 section 6.3.1.1), small where anyone at all may have asked.
 
-import type { Attributes } from "../stun/attributes.ts";
-import { attributeTable } from "../stun/attributes.ts";
+import { type Attributes, attributeTable } from "../stun/attributes.ts";
 import { reasonPhrases } from "../stun/error-codes.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
