@@ -97,7 +97,6 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       await media.stop();
       await admin?.stop();
       log.info("stopped");
-      log.flush();
     },
   };
 }

@@ -37,7 +37,7 @@ function config(more: Record<string, unknown> = {}): Config {
 }
 
 async function start(given: Config = config(), mayMovePorts = false): Promise<Relay> {
-  const sink = { write: (line: string) => void lines.push(line), flushSync: () => {} };
+  const sink = { write: (line: string) => void lines.push(line) };
   const relay = await startRelay(given, { log: openLog(given.log, sink), mayMovePorts });
   onTestFinished(() => relay.stop());
   return relay;

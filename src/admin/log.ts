@@ -3,8 +3,9 @@
 
 import { randomBytes } from "node:crypto";
 import { isatty } from "node:tty";
-import { destination, pino } from "pino";
+import { pino } from "pino";
 import { prettyFactory } from "pino-pretty";
+import { LineWriter } from "./line-writer.ts";
 import { type AnyFact, type FactFields, maskFact, showFact } from "./masking.ts";
 
 export interface LogOptions {
@@ -19,14 +20,11 @@ export interface Log {
   info(text: string, fields?: FactFields): void;
   warn(text: string, fields?: FactFields): void;
   error(text: string, fields?: FactFields): void;
-  /** Returns when every line is written. */
-  flush(): void;
 }
 
 /** Where lines go. */
 export interface LogSink {
   write(line: string): void;
-  flushSync(): void;
 }
 
 /** Of the facts that are not `info`. */
@@ -39,10 +37,7 @@ const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
 };
 
 const stdout = 1;
-/** Lines that a slow reader has not taken are lost beyond this; relaying does not wait for it. */
-const waitingBytes = 4 * 1024 * 1024;
-
-export function openLog(options: LogOptions, sink: LogSink = openStdout()): Log {
+export function openLog(options: LogOptions, sink: LogSink = new LineWriter(stdout)): Log {
   const isPretty = options.format === "pretty" || (options.format === "auto" && isatty(stdout));
   const key = randomBytes(16);
   const fieldsOf = options.addresses === "shown" ? showFact : (fact: AnyFact) => maskFact(fact, key);
@@ -63,15 +58,10 @@ export function openLog(options: LogOptions, sink: LogSink = openStdout()): Log 
     info: (text, fields = {}) => logger.info(fields, text),
     warn: (text, fields = {}) => logger.warn(fields, text),
     error: (text, fields = {}) => logger.error(fields, text),
-    flush: () => sink.flushSync(),
   };
 }
 
-function openStdout(): LogSink {
-  return destination({ dest: stdout, sync: false, maxLength: waitingBytes });
-}
-
-function prettySink(sink: LogSink): Pick<LogSink, "write"> {
+function prettySink(sink: LogSink): LogSink {
   const pretty = prettyFactory({ colorize: isatty(stdout), translateTime: "SYS:HH:MM:ss", singleLine: true });
   return { write: (line) => sink.write(String(pretty(line) ?? line)) };
 }

@@ -14,7 +14,6 @@ export type FactFields = Readonly<Record<string, unknown>>;
 
 /** Texts of facts that say nothing about a client, a peer or a user. Any other text is hashed. */
 const plainTexts: ReadonlySet<string> = new Set([
-  "fact",
   "method",
   "transport",
   "why",
@@ -27,7 +26,7 @@ const plainTexts: ReadonlySet<string> = new Set([
   "namespaces",
 ]);
 
-/** The fields of a fact, masked: `key` makes the hashes of one log comparable with each other, and with no other's. */
+/** The fields of a fact but its name, masked: `key` makes hashes comparable within one log, and with no other's. */
 export function maskFact(fact: AnyFact, key: Uint8Array): FactFields {
   return fieldsOf(fact, (name, value) => {
     if (isEndpoint(value)) return maskAddress(value.address);
@@ -37,7 +36,7 @@ export function maskFact(fact: AnyFact, key: Uint8Array): FactFields {
   });
 }
 
-/** The fields of a fact as they are. */
+/** The fields of a fact but its name, as they are. */
 export function showFact(fact: AnyFact): FactFields {
   return fieldsOf(fact, (_, value) => {
     if (isEndpoint(value)) return endpointText(value);
@@ -45,8 +44,8 @@ export function showFact(fact: AnyFact): FactFields {
   });
 }
 
-function fieldsOf(fact: AnyFact, show: (name: string, value: unknown) => unknown): FactFields {
-  return Object.fromEntries(Object.entries(fact).map(([name, value]) => [name, show(name, value)]));
+function fieldsOf({ fact: _, ...fields }: AnyFact, show: (name: string, value: unknown) => unknown): FactFields {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, show(name, value)]));
 }
 
 /** The /24 of an IPv4 address, also of one written as IPv6; the /48 of any other. */

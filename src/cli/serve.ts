@@ -53,6 +53,8 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   const config = folder === undefined ? given : { ...given, secret: [keptSecret(folder)] };
   const isFirstRun = flags.config === undefined;
   const relay = await startRelay(config, { mayMovePorts: isFirstRun && flags.listen === undefined });
+  // Who reads the greeting may go away and leave the relay running.
+  process.stdout.on("error", () => {});
   if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
   await stopped;
   await relay.stop();

@@ -18,7 +18,7 @@ const answered: Fact = { fact: "answered", method: "Allocate", code: 401, transp
 
 function open(options: Partial<LogOptions> = {}) {
   const lines: string[] = [];
-  const sink = { write: (line: string) => void lines.push(line), flushSync: () => {} };
+  const sink = { write: (line: string) => void lines.push(line) };
   const log = openLog({ level: "info", format: "json", addresses: "masked", ...options }, sink);
   return { log, lines };
 }

@@ -192,6 +192,20 @@ describe("a port that was asked for and is taken", () => {
   });
 });
 
+describe("a reader of the output who goes away", () => {
+  test("does not stop it, nor keep it from stopping", async () => {
+    const sluice = startSluice(["serve", ...loopbackPort, "--user", "alice:a", "--loopback"]);
+    await sluice.printed(greeted);
+    sluice.stopReading();
+    const { port, ...who } = pasted(sluice.stdout());
+    const invited = await client(port, who);
+    expect(await invited.allocate()).toMatchObject({ class: "success" });
+    expect(await invited.ask("refresh", { lifetime: 0 })).toMatchObject({ class: "success" });
+    sluice.kill("SIGTERM");
+    expect(await sluice.ended).toBe(0);
+  });
+});
+
 describe("a signal", () => {
   test.each(["SIGTERM", "SIGINT"] as const)("%s stops it cleanly, with an allocation open", async (signal) => {
     const sluice = startSluice(["serve", ...loopbackPort, "--user", "alice:a", "--loopback"]);

@@ -16,6 +16,8 @@ export interface SluiceProcess {
   /** Resolves when it has printed all of these on stdout; fails when it ends before. */
   printed(...patterns: RegExp[]): Promise<void>;
   kill(signal: NodeJS.Signals): void;
+  /** As `| head` does when it has seen enough. */
+  stopReading(): void;
   /** Resolves with the exit code, or the signal it died of. */
   readonly ended: Promise<number | NodeJS.Signals>;
 }
@@ -45,6 +47,7 @@ export function startSluice(args: readonly string[], env: NodeJS.ProcessEnv = {}
     stderr,
     ended,
     kill: (signal) => child.kill(signal),
+    stopReading: () => void child.stdout.destroy(),
     async printed(...patterns) {
       const found = vi.waitFor(() => patterns.forEach((pattern) => void expect(stdout()).toMatch(pattern)), 15_000);
       const died = ended.then((end) => Promise.reject(new Error(`ended with ${end}: ${stdout()}${stderr()}`)));
