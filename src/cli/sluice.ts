@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { checkConfigCommand } from "./check-config.ts";
+import { discoverCommand } from "./discover.ts";
 import { type StartRelay, serveCommand } from "./serve.ts";
 import { version } from "./version.ts";
 
@@ -12,5 +13,6 @@ export async function sluice(argv: readonly string[], startRelay: StartRelay): P
     .version(version())
     .addCommand(serveCommand(startRelay))
     .addCommand(checkConfigCommand())
+    .addCommand(discoverCommand())
     .parseAsync(argv);
 }

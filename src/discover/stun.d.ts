@@ -1,4 +1,5 @@
-// What the differential tests use of the independent codec, which comes without types.
+// What is used of the `stun` package (@msimerson/stun), which comes without types: by the client side here, and by the
+// tests that hold our own codec against it.
 
 declare module "stun" {
   export interface Attribute {
@@ -20,7 +21,8 @@ declare module "stun" {
   /** Throws when it cannot. */
   export function decode(bytes: Buffer): IndependentMessage;
   export function encode(message: IndependentMessage): Buffer;
-  export function createMessage(type: number, transactionId: Buffer): IndependentMessage;
+  /** Without an id, it has a random one. */
+  export function createMessage(type: number, transactionId?: Buffer): IndependentMessage;
   export function validateFingerprint(message: IndependentMessage): boolean;
   export function validateMessageIntegrity(message: IndependentMessage, key: Uint8Array): boolean;
   export function validateMessageIntegritySha256(message: IndependentMessage, key: Uint8Array): boolean;

@@ -1,0 +1,41 @@
+// A UDP port of this machine, on dgram-as-promised.
+
+import { createSocket } from "node:dgram";
+import { DgramAsPromised } from "dgram-as-promised";
+import { type Endpoint, familyOf, Unavailable } from "../contract.ts";
+import type { OpenPort } from "./prober.ts";
+
+/** Opens ports at the address that packets to the server leave from, so that it can be compared with what it sees. */
+export async function udpPortsTowards(server: Endpoint): Promise<OpenPort> {
+  const address = await addressTowards(server);
+  const type = typeOf(server);
+  return async (receive) => {
+    const socket = DgramAsPromised.createSocket({ type });
+    const { port } = await socket.bind({ address, port: 0 });
+    const ended = (async () => {
+      // Nothing may be waited for in here: what comes while nobody receives is lost.
+      for await (const { msg, rinfo } of socket) receive(msg, { address: rinfo.address, port: rinfo.port });
+    })();
+    return {
+      local: { address, port },
+      send: (bytes, to) => void socket.send(bytes, to.port, to.address).catch(() => {}),
+      async close() {
+        await socket.close();
+        await ended;
+      },
+    };
+  };
+}
+
+/** Connecting sends nothing over UDP, but asks the system for the way. */
+function addressTowards(server: Endpoint): Promise<string> {
+  const socket = createSocket(typeOf(server));
+  return new Promise<string>((resolve, reject) => {
+    socket.once("error", (cause) => reject(new Unavailable(`there is no way to ${server.address}`, { cause })));
+    socket.connect(server.port, server.address, () => resolve(socket.address().address));
+  }).finally(() => socket.close());
+}
+
+function typeOf({ address }: Endpoint) {
+  return familyOf(address) === 6 ? "udp6" : "udp4";
+}
