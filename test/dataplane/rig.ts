@@ -5,9 +5,10 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, type Socket as TcpSocket } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import {
   type Dataplane,
+  type DropReason,
   type Endpoint,
   type Fact,
   type Family,
@@ -216,6 +217,16 @@ export class Rig {
 
   unroute(client: Leg, peer: Leg): void {
     this.plane.perform({ do: "unroute", legs: [client, peer] });
+  }
+
+  /** Counted so often, as soon as every thread of the plane has come to it, and not more often. */
+  async expectDropped(reason: DropReason, count: number): Promise<void> {
+    await until(() => this.plane.counters().dropped[reason] >= count);
+    expect(this.plane.counters().dropped[reason], reason).toBe(count);
+  }
+
+  get relayedPackets(): number {
+    return this.plane.counters().relayed.reduce((sum, { packets }) => sum + packets, 0);
   }
 
   keep<End extends { close(): Promise<void> }>(end: End): End {

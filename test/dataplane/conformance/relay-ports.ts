@@ -165,6 +165,7 @@ export function describeRelayPorts(make: Make): void {
       bob.permit(alice.at);
       alice.client.send(channelData(channel, "hello"), alice.listener);
       expect(await bob.client.next()).toEqual(channelData(channel, "hello"));
+      await until(() => rig.relayedPackets === 2);
       expect(rig.plane.usage(alice.relay)).toMatchObject({ toPeer: { packets: 1, bytes: 5 } });
       expect(rig.plane.usage(bob.relay)).toMatchObject({ toClient: { packets: 1, bytes: 5 } });
     });
@@ -200,6 +201,7 @@ export function describeRelayPorts(make: Make): void {
       alice.client.send(channelData(channel + 1, "not bound"), alice.listener);
       carol.client.send(channelData(channel, "from carol"), carol.listener);
       expect(await bob.client.next()).toEqual(channelData(channel, "from carol"));
+      await rig.expectDropped("no-permission", 1);
       expect(rig.plane.usage(bob.relay)?.toClient.packets).toBe(1);
     });
 
@@ -212,7 +214,7 @@ export function describeRelayPorts(make: Make): void {
       alice.client.send(channelData(channel, "for bob"), alice.listener);
       alice.client.send(Buffer.alloc(20), alice.listener);
       await rig.handed.next();
-      expect(rig.plane.counters().dropped["forbidden-peer"]).toBe(1);
+      await rig.expectDropped("forbidden-peer", 1);
       alice.client.send("marker", heir.at);
       expect((await heir.next()).toString()).toBe("marker");
     });
@@ -225,7 +227,7 @@ export function describeRelayPorts(make: Make): void {
       const { listener, client, peer } = await callee(rig);
       client.send(channelData(channel, "afterwards"), listener);
       expect((await peer.next()).toString()).toBe("afterwards");
-      expect(rig.plane.counters().dropped["forbidden-peer"]).toBe(1);
+      await rig.expectDropped("forbidden-peer", 1);
     });
   });
 
