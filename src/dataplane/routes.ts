@@ -86,7 +86,7 @@ export class RouteTable {
   #waysOf(legs: Route): readonly Way[] {
     const [client, peer] = legs;
     const toClient = this.#way(legs, peer, client, "to-client");
-    return client.framing === "indication" ? [toClient] : [toClient, this.#way(legs, client, peer, "to-peer")];
+    return client.framing === "indication" ? [toClient] : [this.#way(legs, client, peer, "to-peer"), toClient];
   }
 
   #way(route: Route, from: Leg, to: Leg, direction: Way["direction"]): Way {
