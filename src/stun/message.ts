@@ -30,7 +30,7 @@ export interface Message {
   readonly types: readonly number[];
   /**
    * Those of `types` of which a value could not be read, and so is not among `attributes`. One that is
-   * comprehension-required (below 0x8000) earns a request a 400.
+   * comprehension-required (below 0x8000) earns a request a 400. `brokenList` may be the last.
    */
   readonly malformed: readonly number[];
 }
@@ -57,6 +57,9 @@ const fingerprintType = attributeTable.fingerprint.type;
 
 /** With its header. */
 const fingerprintBytes = 8;
+
+/** Stands in `malformed` for a list of attributes that runs past the end of the message. No attribute has this type. */
+export const brokenList = 0x0000;
 
 /** RFC 3489 knew two methods: Binding and Shared Secret. */
 const lastClassicMethod = 2;
@@ -111,7 +114,10 @@ function readBody(buffer: Buffer): Body | undefined {
   for (let at = headerBytes; at < buffer.length; ) {
     const type = buffer.readUInt16BE(at);
     const next = at + 4 + padded(buffer.readUInt16BE(at + 2));
-    if (next > buffer.length) return undefined;
+    if (next > buffer.length) {
+      body.malformed.push(brokenList);
+      break;
+    }
     if (type === fingerprintType && !isRightFingerprint(buffer, at)) return undefined;
     if (counts(type, seal)) {
       readAttribute(body, buffer, at, type);

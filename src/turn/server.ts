@@ -1,7 +1,7 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
 import type { Action, Endpoint, Family, Input, Machine, Millis, SocketId } from "../contract.ts";
-import { decode } from "../stun/message.ts";
+import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
@@ -110,6 +110,7 @@ export class TurnServer implements Machine {
     const { bytes, message } = request;
     const { method } = message;
     if (!methodNames.has(method)) return [];
+    if (message.malformed.includes(brokenList)) return this.#conclude(request, refuse(400));
     if (method === Method.binding) return this.#conclude(request, this.#bind(request));
 
     // Nothing can come of so little, and a challenge would be three times its size.

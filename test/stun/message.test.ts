@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fingerprintAt } from "../../src/stun/fingerprint.ts";
 import { shortTermKey } from "../../src/stun/keys.ts";
-import { decode, encode } from "../../src/stun/message.ts";
+import { brokenList, decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
 
 const transactionId = Buffer.from("0102030405060708090a0b0c", "hex");
@@ -96,8 +96,6 @@ describe("decode refuses", () => {
     ["a length that is no multiple of four", `00010002 2112a442 ${"00".repeat(14)}`],
     ["a length beyond the end", `00010004 2112a442 ${"00".repeat(12)}`],
     ["a length before the end", `00010000 2112a442 ${"00".repeat(16)}`],
-    ["an attribute beyond the end", `00010004 2112a442 ${"00".repeat(12)} 000d0004`],
-    ["an attribute whose padding is beyond the end", `00010008 2112a442 ${"00".repeat(12)} 80220005 41414141`],
     ["a method that RFC 3489 had not, without the cookie", `00030000 ${"00".repeat(16)}`],
   ])("%s", (_what, hex) => {
     expect(decode(Buffer.from(hex.replaceAll(" ", ""), "hex"))).toBeUndefined();
@@ -219,6 +217,18 @@ describe("a value that cannot be read makes its type malformed", () => {
       attributes: { software: "a" },
       types: [0x8022, type],
       malformed: [type],
+    });
+  });
+
+  test.each([
+    ["an attribute that ends beyond it", "000d0004"],
+    ["an attribute whose padding ends beyond it", "80220005 41414141"],
+    ["an attribute that would end beyond any message", "0006ffff 41414141"],
+  ])("a list that runs past the end of the message: %s", (_what, hex) => {
+    expect(decode(request("80220001 61000000", hex))).toMatchObject({
+      attributes: { software: "a" },
+      types: [0x8022],
+      malformed: [brokenList],
     });
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { attributeTable } from "../../src/stun/attributes.ts";
-import { decode } from "../../src/stun/message.ts";
+import { decode, encode } from "../../src/stun/message.ts";
 import { codeOf, World } from "./world.ts";
 
 const udp = { requestedTransport: 17 };
@@ -125,6 +125,13 @@ describe("Allocate", () => {
     const at = Buffer.from(broken).indexOf(Buffer.from([0x00, 0x0d, 0x00, 0x04]));
     broken.set([0x00, 0x0d, 0x00, 0x03], at);
     expect(codeOf(client.hearsBack(client.seal(broken)))).toBe(400);
+  });
+
+  test("is refused with 400, and no challenge, if its attributes run past its end", () => {
+    const client = new World().client();
+    const bytes = Buffer.from(encode(client.request("allocate", { ...udp, lifetime: 600 })));
+    bytes.writeUInt16BE(42, 30);
+    expect(client.hearsBack(bytes).attributes).toEqual({ errorCode: { code: 400, reason: "" } });
   });
 
   test("is refused with 440 for a family that there is no relayed address of", () => {
