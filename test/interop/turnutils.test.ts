@@ -1,0 +1,102 @@
+// coturn's own client against Sluice. It exits 0 with everything lost, so its totals are what counts.
+
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readConfig } from "../../src/config/config.ts";
+import { type Relay, startRelay } from "../../src/relay.ts";
+import { needs } from "./needs.ts";
+import { type Outcome, run } from "./program.ts";
+
+const messages = 50;
+const clients = 2;
+
+let relay: Relay;
+let echo: Socket;
+
+beforeAll(async () => {
+  const flags = {
+    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"],
+    user: { alice: "wonderland" },
+    secret: "rabbit",
+    loopback: true,
+    "relay-address": "127.0.0.1",
+    metrics: "none",
+    log: { level: "silent" },
+  };
+  relay = await startRelay(readConfig({ flags }));
+  echo = createSocket("udp4", (bytes, from) => echo.send(bytes, from.port, from.address));
+  echo.bind(0, "127.0.0.1");
+  await once(echo, "listening");
+});
+
+afterAll(async () => {
+  echo.close();
+  await relay.stop();
+});
+
+interface Totals {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** Runs the client and says how many messages it sent and got back; undefined if it came to no end by itself. */
+async function totals(
+  transport: "udp" | "tcp",
+  options: readonly string[],
+  deadlineSeconds?: number,
+): Promise<Totals | undefined> {
+  const { output } = await uclient(transport, ["-n", `${messages}`, "-m", `${clients}`, ...options], deadlineSeconds);
+  if (!output.includes("Total transmit time")) return undefined;
+  const last = [...output.matchAll(/tot_send_msgs=(\d+), tot_recv_msgs=(\d+)/g)].at(-1);
+  return { sent: Number(last?.[1]), received: Number(last?.[2]) };
+}
+
+function uclient(transport: "udp" | "tcp", options: readonly string[], deadlineSeconds?: number): Promise<Outcome> {
+  const listener = relay.listeners.find((each) => each.transport === transport);
+  const where = ["-e", "127.0.0.1", "-r", `${echo.address().port}`, "-p", `${listener?.at.port}`];
+  const how = transport === "tcp" ? ["-t", "-c"] : ["-c"];
+  return run("turnutils_uclient", ["-l", "172", ...how, ...where, ...options, "127.0.0.1"], deadlineSeconds);
+}
+
+const alice = ["-u", "alice", "-w", "wonderland"];
+const all = { sent: messages * clients, received: messages * clients };
+
+describe.runIf(needs("coturn"))("turnutils_uclient loses nothing", { concurrent: true, timeout: 60_000 }, () => {
+  test.for([
+    ["over UDP, through channels", "udp", alice],
+    ["over UDP, in indications", "udp", [...alice, "-s"]],
+    ["over TCP, through channels", "tcp", alice],
+    ["over TCP, in indications", "tcp", [...alice, "-s"]],
+    ["with credentials from a shared secret, over UDP", "udp", ["-u", "joe", "-W", "rabbit"]],
+    ["with credentials from a shared secret, over TCP", "tcp", ["-u", "joe", "-W", "rabbit"]],
+    ["between two clients, over UDP", "udp", [...alice, "-y"]],
+    ["between two clients, over UDP, in indications", "udp", [...alice, "-y", "-s"]],
+    ["between two clients, over TCP", "tcp", [...alice, "-y"]],
+    ["when it asks more than it has to", "udp", [...alice, "-G"]],
+    ["when it hangs up now and then", "udp", [...alice, "-B"]],
+    ["when it pads ChannelData", "udp", [...alice, "-D"]],
+  ] as const)("%s", async ([, transport, options]) => {
+    expect(await totals(transport, options)).toEqual(all);
+  });
+
+  test("except when it binds a peer to two channels on purpose, and gives up when that is refused", async () => {
+    const { output } = await uclient("udp", ["-n", "1", "-N", ...alice]);
+    expect(output).toContain("channel bind: error 400 (Bad Request)");
+    expect(output).not.toMatch(/tot_recv_msgs=[1-9]/);
+  });
+
+  // It garbles requests at random and often gives up when it is refused, as it does with any server: what is to be seen
+  // is that nobody else suffers.
+  test("for others, while some break the protocol", async () => {
+    const garbling = [1, 2, 3, 4].map(() => totals("udp", [...alice, "-R"], 10));
+    expect(await totals("udp", alice)).toEqual(all);
+    for (const outcome of await Promise.all(garbling)) expect(outcome?.received).toBe(outcome?.sent);
+    expect(await totals("udp", alice)).toEqual(all);
+  });
+
+  test("except with a wrong password, which gets nothing through", async () => {
+    const { output } = await uclient("udp", ["-n", "1", "-u", "alice", "-w", "wrong"]);
+    expect(output).not.toMatch(/tot_recv_msgs=[1-9]/);
+  });
+});
