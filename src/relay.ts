@@ -23,16 +23,15 @@ import {
   type PlaneOptions,
   type RelayAddress,
   type SocketId,
-  type Transport,
   Unavailable,
 } from "./contract.ts";
 import { Loop } from "./dataplane/loop.ts";
 import { portablePlane } from "./dataplane/portable.ts";
+import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { authenticator, mintCredential } from "./turn/credentials.ts";
 import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
 import { TurnServer } from "./turn/server.ts";
-import type { ExternalService } from "./xmpp/xep0215-external-services.ts";
 
 export interface RelayOptions {
   /** Where a port is taken, take the next one that is free, and say so. */
@@ -55,13 +54,6 @@ export interface Relay {
   stop(): Promise<void>;
 }
 
-export interface Door {
-  readonly transport: Transport;
-  /** A domain name, or an IP address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
-
 /** Ports tried after one that is taken. */
 const movesAtMost = 20;
 const software = "Sluice";
@@ -74,12 +66,15 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const media = await openMedia(config, relayAddressesOf(config, log), moves, (fact) => {
     for (const tell of told) tell(fact);
   });
+  let isStopping = false;
   let component: Component | undefined;
   const componentState = () => (config.xmpp ? (component?.state().state ?? "connecting") : undefined);
-  const admin = await openAdmin(config, { media, componentState, moves }).catch(async (error) => {
-    await media.stop();
-    throw error;
-  });
+  const admin = await openAdmin(config, { media, componentState, moves, isReady: () => !isStopping }).catch(
+    async (error) => {
+      await media.stop();
+      throw error;
+    },
+  );
   if (admin) told.push((fact) => admin.metrics.count(fact));
   if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics });
   announce(config, media, admin, log);
@@ -87,11 +82,12 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   return {
     listeners: media.listeners,
     relayAddresses: media.relayAddresses,
-    doors: doorsOf(media),
+    doors: doorsOf(media.listeners, media.relayAddresses),
     metrics: admin?.at,
     counters: () => media.plane.counters(),
     componentState,
     async stop() {
+      isStopping = true;
       log.info("stopping");
       await component?.stop();
       await media.stop();
@@ -149,7 +145,7 @@ async function openMedia(
     ...config.peers,
     loopback: config.loopback,
     listeners: [
-      ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses)),
+      ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses, machineAddresses())),
       ...squares.flatMap((square) => square.map(({ at }) => at)),
     ],
     relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
@@ -260,29 +256,6 @@ function movedPort(port: number, offset: number): number {
   return port === 0 ? 0 : port + offset;
 }
 
-/** Everywhere that a packet meets this listener: no client may be relayed to it. */
-function endpointsOf({ at }: Listener, relayAddresses: readonly RelayAddress[]): Endpoint[] {
-  const isOfFamily = (address: string) => familyOf(address) === familyOf(at.address);
-  const own = isWildcard(at) ? machineAddresses().filter(isOfFamily) : [];
-  const external = relayAddresses.map(({ external }) => external).filter((address) => address !== undefined);
-  return [at.address, ...own, ...external.filter(isOfFamily)].map((address) => ({ address, port: at.port }));
-}
-
-function isWildcard({ address }: Endpoint): boolean {
-  return address === "0.0.0.0" || address === "::";
-}
-
-/** A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. */
-function doorsOf({ listeners, relayAddresses }: Media): Door[] {
-  return listeners.flatMap(({ transport, at }) => {
-    const relay = relayAddresses.find(({ bind }) =>
-      isWildcard(at) ? familyOf(bind) === familyOf(at.address) : bind === at.address,
-    );
-    const host = relay?.external ?? relay?.bind ?? (isWildcard(at) ? undefined : at.address);
-    return host === undefined ? [] : [{ transport, host, port: at.port }];
-  });
-}
-
 interface Admin extends AdminServer {
   readonly metrics: Metrics;
 }
@@ -291,11 +264,15 @@ interface AdminParts {
   readonly media: Media;
   readonly componentState: () => string | undefined;
   readonly moves: Moves;
+  readonly isReady: () => boolean;
 }
 
 const componentStates: readonly string[] = ["connecting", "online", "offline", "refused"] satisfies Health["state"][];
 
-async function openAdmin(config: Config, { media, componentState, moves }: AdminParts): Promise<Admin | undefined> {
+async function openAdmin(
+  config: Config,
+  { media, componentState, moves, isReady }: AdminParts,
+): Promise<Admin | undefined> {
   const { metrics: at } = config;
   if (at === "none") return undefined;
   const { plane, listeners } = media;
@@ -306,7 +283,7 @@ async function openAdmin(config: Config, { media, componentState, moves }: Admin
     component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });
   const readiness = () => ({
-    isReady: true,
+    isReady: isReady(),
     lines: [`listeners ${listeners.length}`, `component ${componentState() ?? "none"}`],
   });
   const server = await onFreePort(`metrics port ${at.port}`, moves, (offset) =>
@@ -330,7 +307,7 @@ function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics }: Comp
     domain,
     secret: xmpp.secret,
     ...(domains.length > 0 ? { domains } : {}),
-    services: servicesOf(media, xmpp.host),
+    services: servicesOf(offeredDoors(media, xmpp.host)),
     allowPrivate: xmpp.offerPrivate || config.loopback,
     // The same from start to start, so that quotas and logs know a user again; and of no use for anything else.
     userKey: createHmac("sha256", secret).update("users of the XMPP component").digest(),
@@ -347,17 +324,10 @@ function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics }: Comp
   });
 }
 
-/** One entry a place and transport, however many listeners stand behind it. */
-function servicesOf(media: Media, host: string | undefined): ExternalService[] {
-  const doors =
-    host === undefined
-      ? doorsOf(media)
-      : media.listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
-  const services = doors.flatMap(({ transport, ...place }): ExternalService[] => [
-    ...(transport === "udp" ? [{ type: "stun" as const, ...place }] : []),
-    { type: "turn", ...place, transport },
-  ]);
-  return [...new Map(services.map((service) => [JSON.stringify(service), service])).values()];
+/** Under one name, also a listener of a family that we do not relay in. */
+function offeredDoors({ listeners, relayAddresses }: Media, host: string | undefined): Door[] {
+  if (host === undefined) return doorsOf(listeners, relayAddresses);
+  return listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
 }
 
 function announce(

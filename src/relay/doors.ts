@@ -1,0 +1,49 @@
+// A listener as others meet it: where clients find it, what XEP-0215 says of it, and where no client may be relayed to.
+
+import { type Endpoint, familyOf, type Listener, type RelayAddress, type Transport } from "../contract.ts";
+import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
+
+/** A listener as clients see it from outside. */
+export interface Door {
+  readonly transport: Transport;
+  /** A domain name, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. */
+export function doorsOf(listeners: readonly Listener[], relayAddresses: readonly RelayAddress[]): Door[] {
+  return listeners.flatMap(({ transport, at }) => {
+    const relay = relayAddresses.find(({ bind }) =>
+      isWildcard(at) ? familyOf(bind) === familyOf(at.address) : bind === at.address,
+    );
+    const host = relay?.external ?? relay?.bind ?? (isWildcard(at) ? undefined : at.address);
+    return host === undefined ? [] : [{ transport, host, port: at.port }];
+  });
+}
+
+/** One entry a place and transport, however many listeners stand behind it. */
+export function servicesOf(doors: readonly Door[]): ExternalService[] {
+  const services = doors.flatMap(({ transport, ...place }): ExternalService[] => [
+    ...(transport === "udp" ? [{ type: "stun" as const, ...place }] : []),
+    { type: "turn", ...place, transport },
+  ]);
+  return [...new Map(services.map((service) => [JSON.stringify(service), service])).values()];
+}
+
+/** Everywhere that a packet meets this listener, on a machine with these addresses. */
+export function endpointsOf(
+  { at }: Listener,
+  relayAddresses: readonly RelayAddress[],
+  machineAddresses: readonly string[],
+): Endpoint[] {
+  const isOfFamily = (address: string) => familyOf(address) === familyOf(at.address);
+  const own = isWildcard(at) ? machineAddresses : [];
+  const external = relayAddresses.map((relay) => relay.external).filter((address) => address !== undefined);
+  const addresses = [at.address, ...[...own, ...external].filter(isOfFamily)];
+  return addresses.map((address) => ({ address, port: at.port }));
+}
+
+function isWildcard({ address }: Endpoint): boolean {
+  return address === "0.0.0.0" || address === "::";
+}

@@ -1,0 +1,53 @@
+// Listeners as clients, the XMPP server and the peer policy are told of them.
+
+import { expect, test } from "vitest";
+import type { Listener, Transport } from "../../src/contract.ts";
+import { doorsOf, endpointsOf, servicesOf } from "../../src/relay/doors.ts";
+
+function listener(transport: Transport, address: string, port = 3478): Listener {
+  return { socket: 1, transport, at: { address, port } };
+}
+
+const natted = [{ bind: "10.0.0.5", external: "203.0.113.5" }, { bind: "2001:db8::5" }];
+
+test("a wildcard listener is offered where relay ports are, as the world sees them", () => {
+  const listeners = [
+    listener("udp", "0.0.0.0"),
+    listener("tcp", "::"),
+    listener("udp", "10.0.0.5"),
+    listener("udp", "10.0.0.6"),
+  ];
+  expect(doorsOf(listeners, natted).map(({ transport, host }) => `${transport} ${host}`)).toEqual([
+    "udp 203.0.113.5",
+    "tcp 2001:db8::5",
+    "udp 203.0.113.5",
+    "udp 10.0.0.6",
+  ]);
+});
+
+test("a wildcard listener of a family without relay addresses is offered nowhere", () => {
+  expect(doorsOf([listener("udp", "::")], [{ bind: "10.0.0.5" }])).toEqual([]);
+});
+
+test("XEP-0215 hears of STUN over UDP without a transport, and of TURN with one, each once", () => {
+  const door = { host: "turn.example.org", port: 3478 };
+  expect(
+    servicesOf([
+      { transport: "udp", ...door },
+      { transport: "tcp", ...door },
+      { transport: "udp", ...door },
+    ]),
+  ).toEqual([
+    { type: "stun", ...door },
+    { type: "turn", ...door, transport: "udp" },
+    { type: "turn", ...door, transport: "tcp" },
+  ]);
+});
+
+test("a listener is met at every address it takes, inside and outside of a NAT", () => {
+  const machine = ["127.0.0.1", "10.0.0.5", "::1"];
+  const addresses = (at: Listener) => endpointsOf(at, natted, machine).map(({ address }) => address);
+  expect(addresses(listener("udp", "0.0.0.0"))).toEqual(["0.0.0.0", "127.0.0.1", "10.0.0.5", "203.0.113.5"]);
+  expect(addresses(listener("udp", "::"))).toEqual(["::", "::1"]);
+  expect(addresses(listener("udp", "10.0.0.5"))).toEqual(["10.0.0.5", "203.0.113.5"]);
+});
