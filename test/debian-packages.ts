@@ -10,6 +10,8 @@ const proofs = {
   "prosody-modules": "/usr/lib/prosody/modules/mod_delegation/mod_delegation.lua",
   ejabberd: "/usr/sbin/ejabberdctl",
   "stun-client": "/usr/bin/stun",
+  iproute2: "/usr/sbin/ip",
+  nftables: "/usr/sbin/nft",
 } as const;
 
 export type DebianPackage = keyof typeof proofs;
