@@ -97,6 +97,10 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   };
 }
 
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 /** Unix time when the process started, advanced monotonically: nobody who sets the clock can move a deadline. */
 function now(): Millis {
   return performance.timeOrigin + performance.now();
@@ -163,7 +167,12 @@ async function openMedia(
     newSocketId,
     squares,
   });
-  const loop = new Loop({ machine, now, perform: (action) => plane.perform(action) });
+  const loop = new Loop({
+    machine,
+    now,
+    perform: (action) => plane.perform(action),
+    fault: (error) => moves.log.error("a fault of ours, please report it", { stack: stackOf(error) }),
+  });
   mind = { peers, loop };
 
   return {

@@ -31,7 +31,8 @@ export interface LogSink {
 const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
   answered: "debug",
   "iq-answered": "debug",
-  "stanza-dropped": "warn",
+  // A stranger can have as many as he likes.
+  "stanza-dropped": "debug",
   "service-withheld": "warn",
   "iq-handler-failed": "error",
 };

@@ -6,6 +6,8 @@ export interface LoopOptions {
   readonly machine: Machine;
   readonly now: () => Millis;
   readonly perform: (action: Action) => void;
+  /** Told of an exception, which is a fault of ours: it costs the input that met it, and nobody else anything. */
+  readonly fault: (error: unknown) => void;
 }
 
 const tickMillis = 1000;
@@ -28,11 +30,14 @@ export class Loop {
     this.#inputs.push(input);
     if (this.#isHandling) return;
     this.#isHandling = true;
-    try {
-      for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) this.#handle(next);
-    } finally {
-      this.#isHandling = false;
+    for (let next = this.#inputs.shift(); next; next = this.#inputs.shift()) {
+      try {
+        this.#handle(next);
+      } catch (error) {
+        this.#options.fault(error);
+      }
     }
+    this.#isHandling = false;
   }
 
   /** Nothing is handled or performed any more, not even what is under way. */

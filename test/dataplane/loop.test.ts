@@ -19,6 +19,7 @@ describe("the loop", () => {
   function loopOf(decide: (input: Input) => Action[], perform: (action: Action, loop: Loop) => void = () => {}) {
     const happened: (Input | Action)[] = [];
     const times: Millis[] = [];
+    const faults: unknown[] = [];
     const loop: Loop = new Loop({
       machine: {
         handle(now, input) {
@@ -32,9 +33,10 @@ describe("the loop", () => {
         happened.push(action);
         perform(action, loop);
       },
+      fault: (error) => faults.push(error),
     });
     loops.push(loop);
-    return { loop, happened, times };
+    return { loop, happened, times, faults };
   }
 
   test("tells the machine the time, and has its actions performed in order", () => {
@@ -79,12 +81,19 @@ describe("the loop", () => {
   });
 
   test("goes on after a fault of ours", () => {
-    const { loop, happened } = loopOf((input) => {
-      if (input.is === "hung-up" && input.via === 1) throw new Error("a fault");
-      return [];
-    });
-    expect(() => loop.hand(hungUp(1))).toThrow("a fault");
+    const { loop, happened, faults } = loopOf(
+      (input) => {
+        if (input.is === "hung-up" && input.via === 1) throw new Error("of the machine");
+        return [close(1)];
+      },
+      (_, on) => {
+        on.hand(hungUp(1));
+        throw new Error("of the plane");
+      },
+    );
     loop.hand(hungUp(2));
-    expect(happened).toEqual([hungUp(1), hungUp(2)]);
+    loop.hand(hungUp(1));
+    expect(happened).toEqual([hungUp(2), close(1), hungUp(1), hungUp(1)]);
+    expect(faults).toEqual([new Error("of the plane"), new Error("of the machine"), new Error("of the machine")]);
   });
 });
