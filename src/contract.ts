@@ -147,6 +147,8 @@ export interface PlaneCounters {
   readonly dropped: Readonly<Record<DropReason, number>>;
   readonly relays: number;
   readonly connections: number;
+  /** Binding requests that the plane answered by itself, in place of the controller; undefined where it never does. */
+  readonly bindings?: number;
 }
 
 /** The address that relay ports of one family bind, and the one that peers see if a NAT stands before it. */

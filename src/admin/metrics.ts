@@ -35,7 +35,7 @@ export function openMetrics(sources: MetricsSources): Metrics {
     registers: [registry],
   });
   return {
-    count: factCounter(registry),
+    count: factCounter(registry, sources.counters),
     countXmpp: ({ fact }) => xmpp.inc({ fact }),
     read: () => registry.metrics(),
     contentType: registry.contentType,
@@ -110,13 +110,20 @@ const methodNames: ReadonlySet<string> = new Set(
   Object.keys(Method).map((name) => name.charAt(0).toUpperCase() + name.slice(1)),
 );
 
-function factCounter(registry: Registry): (fact: Fact) => void {
+function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: Fact) => void {
   const registers = [registry];
+  let bindingsKnown = 0;
   const answers = new Counter({
     name: "sluice_answers_total",
     help: "Requests answered, by method, error code (0 for success) and the client's transport.",
     labelNames: ["method", "code", "transport"],
     registers,
+    collect() {
+      const { bindings = 0 } = counters();
+      if (bindings > bindingsKnown)
+        this.inc({ method: "Binding", code: "0", transport: "udp" }, bindings - bindingsKnown);
+      bindingsKnown = bindings;
+    },
   });
   const opened = new Counter({
     name: "sluice_allocations_opened_total",

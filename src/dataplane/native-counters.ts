@@ -15,6 +15,7 @@ const rows = [
 const firstDropped = rows.length * 2;
 /** In the order of `Drop`. */
 const dropReasons = ["no-channel", "no-permission", "forbidden-peer", "malformed", "congested", "flooded"] as const;
+const bindingsAt = firstDropped + dropReasons.length;
 
 export class NativeCounters {
   /** Packets that the threads handed up, and that the controller was not to be bothered with. */
@@ -35,6 +36,10 @@ export class NativeCounters {
     return rows
       .map((row, i) => ({ ...row, packets: this.#sum(i * 2), bytes: this.#sum(i * 2 + 1) }))
       .filter(({ packets }) => packets > 0);
+  }
+
+  get bindings(): number {
+    return this.#sum(bindingsAt);
   }
 
   /** Together with those of another plane. */

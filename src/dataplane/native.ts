@@ -32,11 +32,10 @@ export interface NativeOptions {
   readonly threads?: number;
   /** Relay ports that may be open at once. */
   readonly relays?: number;
-  /**
-   * Whether threads do what TurnServer would answer in one way only: answer Binding requests, and forward Send
-   * indications to peers that the controller has sent to before. They do if not said.
-   */
-  readonly takesShortcuts?: boolean;
+  /** Whether threads answer plain Binding requests as TurnServer would. They do if not said. */
+  readonly answersBinding?: boolean;
+  /** Whether they forward Send indications, to where the controller has sent for the same client. They do if not said. */
+  readonly forwardsSends?: boolean;
   readonly handUp?: HandUpLimits;
   /** Microseconds, for tests that own the time: it stands still unless this is set. */
   readonly clock?: BigInt64Array<ArrayBuffer>;
@@ -79,7 +78,7 @@ class NativePlane implements Dataplane {
 
   constructor(options: PlaneOptions, native: NativeOptions) {
     const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
-    const { takesShortcuts = true, handUp = handUpLimits, clock } = native;
+    const { answersBinding = true, forwardsSends = true, handUp = handUpLimits, clock } = native;
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
@@ -87,9 +86,8 @@ class NativePlane implements Dataplane {
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine(() => {
       const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads) };
-      const shortcuts = { answersBinding: takesShortcuts, forwardsSends: takesShortcuts };
       const { counters, usage } = this.#counters.memory;
-      const engineOptions = { ...sizes, ...shortcuts, counters, usage, clock: clock?.buffer };
+      const engineOptions = { ...sizes, answersBinding, forwardsSends, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
     });
     this.#engine.flush(options.now());
@@ -154,6 +152,7 @@ class NativePlane implements Dataplane {
       dropped: this.#counters.dropped(dropped),
       relays: this.#relays.size + relays,
       connections,
+      bindings: this.#counters.bindings,
     };
   }
 

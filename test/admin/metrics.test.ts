@@ -69,6 +69,15 @@ describe("metrics", () => {
     expect(text).toContain("sluice_allocations 1\n");
   });
 
+  test("count Binding requests that the plane answered by itself with those that the machine did", async () => {
+    let bindings = 2;
+    const metrics = open({ counters: () => ({ ...counters, bindings }) });
+    metrics.count(answered("Binding", 0));
+    expect(await metrics.read()).toContain('sluice_answers_total{method="Binding",code="0",transport="udp"} 3\n');
+    bindings = 5;
+    expect(await metrics.read()).toContain('sluice_answers_total{method="Binding",code="0",transport="udp"} 6\n');
+  });
+
   test("show the state of the component", async () => {
     let state = "offline";
     const metrics = open({ component: { states: ["online", "offline"], state: () => state } });
