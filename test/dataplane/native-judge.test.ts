@@ -4,7 +4,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Endpoint, Framing, Leg, Millis } from "../../src/contract.ts";
+import { Framer } from "../../src/dataplane/framing.ts";
 import {
+  type Addon,
   loadAddon,
   maxListeners,
   type NativeLeg,
@@ -13,8 +15,9 @@ import {
 } from "../../src/dataplane/native-addon.ts";
 import { judgeAtListener, judgeAtRelay, RouteTable, type Way } from "../../src/dataplane/routes.ts";
 import { writeChannelData } from "../../src/stun/channel-data.ts";
-import { encode } from "../../src/stun/message.ts";
+import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
+import { World } from "../turn/world.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
 /** In the order of `Fate` and `Drop` in judge.h. */
@@ -199,4 +202,78 @@ describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
       { numRuns: 1000 },
     );
   });
+
+  test("answers Binding requests with the bytes of the TURN server, or leaves them to it", () => {
+    const judge = newJudge();
+    let answered = 0;
+    fc.assert(
+      fc.property(
+        fc.oneof(bindingRequest, packet),
+        address,
+        fc.integer({ min: 1, max: 65_535 }),
+        (bytes, from, port) => {
+          const answer = judge.answer(from, port, bytes);
+          if (answer === undefined) return;
+          answered += 1;
+          expect(Buffer.from(answer)).toEqual(answerOfTurnServer({ address: from, port }, bytes));
+        },
+      ),
+      { numRuns: 2000 },
+    );
+    expect(answered).toBeGreaterThan(200);
+  });
+
+  test("takes out of a Send indication what the codec takes out, if there is a permission", () => {
+    const judge = newJudge();
+    const client: Endpoint = { address: "192.0.2.1", port: 1 };
+    for (const peer of addresses) {
+      const legs = [
+        ...argumentsOf({ socket: 0, peer: client, framing: "indication", until: 9 }, true),
+        ...argumentsOf({ socket: maxListeners, peer: { address: peer, port: 0 }, framing: "bare", until: 9 }, false),
+      ] as const;
+      judge.route(...legs, 9, 0);
+    }
+    let forwarded = 0;
+    fc.assert(
+      fc.property(fc.oneof(sendIndication, packet), (bytes) => {
+        const verdict = judge.atListener(0, client.address, client.port, bytes, 0);
+        if (fates[verdict.fate] !== "forward-send") return;
+        forwarded += 1;
+        const { xorPeerAddress: [peer] = [], data } = decode(bytes)?.attributes ?? {};
+        expect({ address: verdict.to?.address, port: verdict.port }).toEqual(peer);
+        expect(bytes.subarray(verdict.offset, verdict.offset + verdict.length)).toEqual(Buffer.from(data ?? []));
+      }),
+      { numRuns: 2000 },
+    );
+    expect(forwarded).toBeGreaterThan(200);
+  });
+
+  test("frames payload as the codec does", () => {
+    const judge = newJudge();
+    const framer = new Framer();
+    const framing = fc.oneof(channel, fc.constant<Framing>("bare"), fc.constant<Framing>("indication"));
+    fc.assert(
+      fc.property(framing, end, fc.uint8Array({ maxLength: 40 }), (as, peer, data) => {
+        const frame = Buffer.from(judge.frame(codeOf(as), peer.address, peer.port, data) ?? []);
+        if (as !== "indication") expect(frame).toEqual(Buffer.from(framer.frame(data, as, peer) ?? []));
+        else {
+          const { transactionId = Buffer.alloc(0), attributes = {} } = decode(frame) ?? {};
+          const draft = { class: "indication", method: Method.data, transactionId, attributes } as const;
+          expect(frame).toEqual(encode(draft));
+          expect(attributes).toEqual({ xorPeerAddress: [peer], data: Buffer.from(data) });
+        }
+      }),
+    );
+  });
 });
+
+function newJudge(): InstanceType<Addon["Judge"]> {
+  const addon = loadAddon();
+  return new addon.Judge(64, relays.length, 7);
+}
+
+function answerOfTurnServer(from: Endpoint, bytes: Uint8Array): Uint8Array | undefined {
+  const on = { socket: 1, transport: "udp", at: { address: "192.0.2.9", port: 3478 } } as const;
+  const actions = new World().server.handle(0, { is: "datagram", on, via: 1, from, bytes });
+  return actions.flatMap((action) => (action.do === "send" ? [Buffer.from(action.bytes)] : []))[0];
+}

@@ -1,10 +1,16 @@
-import { describe, expect, test } from "vitest";
-import { nativePlane } from "../../src/dataplane/native.ts";
+import { setImmediate } from "node:timers/promises";
+import { afterEach, describe, expect, test } from "vitest";
+import type { Endpoint, Listener, PlaneOptions, SocketId } from "../../src/contract.ts";
+import { type NativeOptions, nativePlane } from "../../src/dataplane/native.ts";
+import { decode, encode } from "../../src/stun/message.ts";
+import { Method } from "../../src/stun/methods.ts";
+import { pad } from "../../src/stun/stream.ts";
 import { describePlane } from "./conformance.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
-import { Rig } from "./rig.ts";
+import { anyPort, channelData, Rig, type UdpEnd, until } from "./rig.ts";
 
 const obstacle = obstacleToNative();
+const channel = 0x4001;
 
 if (obstacle !== undefined) {
   test(`the native plane says why it cannot be had: ${obstacle.message}`, () => {
@@ -13,7 +19,224 @@ if (obstacle !== undefined) {
 } else {
   describe.each([1, 2])("on %d threads", (threads) => {
     describePlane("the native plane", (options, clock) =>
-      nativePlane(options, { threads, takesShortcuts: false, clock }),
+      nativePlane(options, { threads, answersBinding: false, forwardsSends: false, clock }),
     );
+    describe("the native plane", () => describeNative(threads));
+  });
+}
+
+/** A client with a relay port, and a peer. */
+interface Scene {
+  readonly listener: Listener;
+  readonly client: UdpEnd;
+  readonly peer: UdpEnd;
+  readonly relay: SocketId;
+  readonly at: Endpoint;
+}
+
+function binding(mark: number): Uint8Array {
+  return encode({ class: "request", method: Method.binding, transactionId: Buffer.alloc(12, mark), attributes: {} });
+}
+
+function sendIndication(peer: Endpoint, payload: string): Uint8Array {
+  return encode({
+    class: "indication",
+    method: Method.send,
+    transactionId: Buffer.alloc(12, 7),
+    attributes: { xorPeerAddress: [peer], data: Buffer.from(payload) },
+  });
+}
+
+function describeNative(threads: number): void {
+  const rigs: Rig[] = [];
+  afterEach(async () => {
+    await Promise.all(rigs.splice(0).map((rig) => rig.close()));
+  });
+
+  function rigOf(options: Partial<PlaneOptions> = {}, native: NativeOptions = {}): Rig {
+    const rig = new Rig((given, clock) => nativePlane(given, { threads, clock, ...native }), options);
+    rigs.push(rig);
+    return rig;
+  }
+
+  async function scene(rig: Rig): Promise<Scene> {
+    const [listener, client, peer] = [await rig.listen("udp"), await rig.udp(), await rig.udp("127.0.0.9")];
+    const relay = rig.newSocketId();
+    rig.plane.perform({ do: "open-relay", relay, family: 4, via: listener.socket, client: client.at });
+    const input = await rig.handed.next();
+    if (input.is !== "relay-opened") throw new Error(`handed ${JSON.stringify(input)}`);
+    return { listener, client, peer, relay, at: input.at };
+  }
+
+  function permit(rig: Rig, { listener, client, relay }: Scene, peer: Endpoint): void {
+    rig.route(rig.leg(listener.socket, client.at, "indication"), rig.leg(relay, anyPort(peer)));
+  }
+
+  function bind(rig: Rig, { listener, client, relay }: Scene, peer: Endpoint): void {
+    rig.route(rig.leg(listener.socket, client.at, channel), rig.leg(relay, peer));
+  }
+
+  function packetsOf(rig: Rig, relay: SocketId): number {
+    return rig.plane.usage(relay)?.toPeer.packets ?? 0;
+  }
+
+  async function nextHandedUp(rig: Rig): Promise<Buffer> {
+    const input = await rig.handed.next();
+    if (input.is !== "datagram") throw new Error(`handed ${JSON.stringify(input)}`);
+    return Buffer.from(input.bytes);
+  }
+
+  test("answers a Binding request without the controller, and counts that", async () => {
+    const rig = rigOf();
+    const { listener, client } = await scene(rig);
+    client.send(binding(1), listener.at);
+    expect(decode(await client.next())).toMatchObject({
+      class: "success",
+      transactionId: Buffer.alloc(12, 1),
+      attributes: { xorMappedAddress: client.at },
+    });
+    expect(rig.handed.isEmpty).toBe(true);
+    expect(rig.plane.counters().bindings).toBe(1);
+  });
+
+  test("forwards Send indications to where the controller has sent before, and no others", async () => {
+    const rig = rigOf();
+    const on = await scene(rig);
+    permit(rig, on, on.peer.at);
+    const first = sendIndication(on.peer.at, "first");
+    on.client.send(first, on.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(first);
+    rig.plane.perform({ do: "send", via: on.relay, to: on.peer.at, bytes: Buffer.from("first") });
+    expect((await on.peer.next()).toString()).toBe("first");
+
+    on.client.send(sendIndication(on.peer.at, "second"), on.listener.at);
+    expect(await on.peer.nextFrom()).toEqual({ bytes: Buffer.from("second"), from: on.at });
+    expect(rig.handed.isEmpty).toBe(true);
+    expect(rig.plane.usage(on.relay)?.toPeer).toEqual({ packets: 2, bytes: 11 });
+
+    const elsewhere = sendIndication({ ...on.peer.at, port: on.listener.at.port }, "elsewhere");
+    on.client.send(elsewhere, on.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(elsewhere);
+  });
+
+  test("forwards no Send indication once its permission has ended", async () => {
+    const rig = rigOf();
+    const on = await scene(rig);
+    permit(rig, on, on.peer.at);
+    rig.plane.perform({ do: "send", via: on.relay, to: on.peer.at, bytes: Buffer.from("opens the port") });
+    await on.peer.next();
+    rig.now += 60_000;
+    const late = sendIndication(on.peer.at, "late");
+    on.client.send(late, on.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(late);
+  });
+
+  test("forwards no Send indication to a peer that policy forbids, whatever the controller sends", async () => {
+    const rig = rigOf({ mayReach: () => false });
+    const on = await scene(rig);
+    permit(rig, on, on.peer.at);
+    rig.plane.perform({ do: "send", via: on.relay, to: on.peer.at, bytes: Buffer.from("forbidden") });
+    const again = sendIndication(on.peer.at, "again");
+    on.client.send(again, on.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(again);
+    expect(rig.plane.counters().dropped["forbidden-peer"]).toBe(1);
+  });
+
+  test("delivers a Send indication for another of its relay ports, and asks about its other ports", async () => {
+    const rig = rigOf({ mayReach: () => false });
+    const [alice, bob] = [await scene(rig), await scene(rig)];
+    permit(rig, alice, bob.at);
+    bind(rig, bob, alice.at);
+    alice.client.send(sendIndication(bob.at, "hello"), alice.listener.at);
+    expect(await bob.client.next()).toEqual(channelData(channel, "hello"));
+    expect(rig.plane.usage(alice.relay)?.toPeer.packets).toBe(1);
+    expect(rig.plane.usage(bob.relay)?.toClient.packets).toBe(1);
+    expect(rig.handed.isEmpty).toBe(true);
+
+    const service = sendIndication({ ...bob.at, port: alice.listener.at.port }, "a service of ours");
+    alice.client.send(service, alice.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(service);
+  });
+
+  test("takes trains of packets apart and makes them, in both directions", async () => {
+    const rig = rigOf();
+    const [far, near] = [await scene(rig), await scene(rig)];
+    const payloads = Array.from({ length: 40 }, (_, i) => Buffer.alloc(i === 39 ? 50 : 100, i));
+    // Ordered in one go, they leave in one go, from one relay port to the listener, as from a client there.
+    const rest = rigOf({ relayAddresses: [{ bind: "127.0.0.5" }] });
+    const { relay: sender, at } = await rest.openRelay(4, (await rest.listen("udp")).socket);
+    rig.route(rig.leg(near.listener.socket, at, channel), rig.leg(near.relay, near.peer.at));
+    for (const payload of payloads) {
+      rest.plane.perform({ do: "send", via: sender, to: near.listener.at, bytes: channelData(channel, payload) });
+    }
+    for (const payload of payloads) expect(await near.peer.next()).toEqual(payload);
+
+    bind(rig, far, at);
+    for (const payload of payloads) rest.plane.perform({ do: "send", via: sender, to: far.at, bytes: payload });
+    for (const payload of payloads) expect(await far.client.next()).toEqual(channelData(channel, payload));
+    expect(rig.plane.usage(far.relay)?.toClient).toEqual({ packets: 40, bytes: 3950 });
+  });
+
+  test("goes on while the event loop stands still, and ends routes on time all the same", async () => {
+    const now = () => performance.timeOrigin + performance.now();
+    const [rig, other] = [0, 1].map(() => {
+      const made = new Rig((options) => nativePlane({ ...options, now }, { threads }));
+      rigs.push(made);
+      return made;
+    }) as [Rig, Rig];
+    const { socket, at } = await rig.listen("udp");
+    const [here, there] = [await rig.openRelay(4, socket), await other.openRelay()];
+    // A packet goes round: from the other plane to our listener, out of our relay port, and back to the other plane.
+    const ends = now() + 100;
+    rig.route(rig.leg(socket, there.at, "bare", ends), rig.leg(here.relay, there.at, "bare", ends));
+    other.route(
+      other.leg(there.relay, here.at, "bare", Number.MAX_SAFE_INTEGER),
+      other.leg(there.relay, at, "bare", Number.MAX_SAFE_INTEGER),
+    );
+    other.plane.perform({ do: "send", via: there.relay, to: at, bytes: Buffer.of(0x80) });
+    await until(() => packetsOf(rig, here.relay) > 0);
+    while (now() < ends) packetsOf(rig, here.relay);
+    const before = packetsOf(rig, here.relay);
+    expect(before).toBeGreaterThan(10);
+    await until(() => rig.plane.counters().dropped.malformed === 1);
+    expect(packetsOf(rig, here.relay) - before).toBeLessThanOrEqual(1);
+  });
+
+  test("hands up no more of a flood than its ring holds, and media goes on", async () => {
+    const rig = rigOf({}, { handUp: { perAddress: 50, inTotal: 1000 } });
+    const on = await scene(rig);
+    bind(rig, on, on.peer.at);
+    const other = encode({ class: "request", method: 0xabc, transactionId: Buffer.alloc(12), attributes: {} });
+    for (let packet = 0; packet < 20; packet += 1) on.client.send(other, on.listener.at);
+    on.client.send(channelData(channel, "media"), on.listener.at);
+    expect((await on.peer.next()).toString()).toBe("media");
+    expect(await rig.handed.take(5)).toHaveLength(5);
+    await until(() => rig.plane.counters().dropped.flooded === 15);
+    expect(rig.handed.isEmpty).toBe(true);
+  });
+
+  test("carries packets between a client on a stream and one on datagrams, from relay port to relay port", async () => {
+    for (const external of [undefined, "203.0.113.7"]) {
+      const bind_ = "127.0.0.78";
+      const relayAddresses = [external === undefined ? { bind: bind_ } : { bind: bind_, external }];
+      const rig = rigOf({ relayAddresses, mayReach: () => false });
+      const onDatagrams = await scene(rig);
+      const tcp = await rig.listen("tcp");
+      const client = await rig.tcp(tcp);
+      client.send(binding(1));
+      const input = await rig.handed.next();
+      if (input.is !== "datagram") throw new Error("not a datagram");
+      const { relay, at } = await rig.openRelay(4, input.via);
+      rig.route(rig.leg(input.via, client.at, channel), rig.leg(relay, onDatagrams.at));
+      bind(rig, onDatagrams, at);
+      onDatagrams.client.send(channelData(channel, "to the stream"), onDatagrams.listener.at);
+      expect(Buffer.from(await client.next())).toEqual(channelData(channel, "to the stream"));
+      client.send(pad(channelData(channel, "from the stream")));
+      expect(await onDatagrams.client.next()).toEqual(channelData(channel, "from the stream"));
+      rig.plane.perform({ do: "close-relay", relay });
+      await setImmediate();
+      onDatagrams.client.send(channelData(channel, "to nobody"), onDatagrams.listener.at);
+      await until(() => rig.plane.counters().dropped["forbidden-peer"] === 1);
+    }
   });
 }

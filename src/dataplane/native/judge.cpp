@@ -120,7 +120,7 @@ Verdict judgeStun(Table& table, uint32_t socket, const Endpoint& from, const uin
   Endpoint peer;
   if (!contents.data || !readPeer(peer, contents, bytes) || peer.port == 0) return up;
   Way* way = table.find(Key::ofSend(socket, from, peer), now);
-  if (!way || !(way->to.ownAddress != noOwnAddress || way->isOpened(peer.port))) return up;
+  if (!way) return up;
   return {.fate = Fate::forwardSend,
           .port = peer.port,
           .offset = static_cast<uint32_t>(contents.data - bytes),

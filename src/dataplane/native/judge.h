@@ -12,7 +12,7 @@ inline constexpr unsigned drops = 6;
 enum class Fate : uint8_t {
   /** Along `way`: `length` bytes of payload from `offset`. */
   forward,
-  /** The same, out of a Send indication to `port` of the peer. */
+  /** The same, out of a Send indication to `port` of the peer; to be handed up unless that port is open or our own. */
   forwardSend,
   /** A Binding request that has only one possible answer. */
   answer,

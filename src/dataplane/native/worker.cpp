@@ -159,9 +159,17 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, u
     case Fate::handUp:
       handUp(socket, from, bytes, length);
       break;
+    case Fate::forwardSend:
+      if (!isOpen(*verdict.way, verdict.port)) return handUp(socket, from, bytes, length);
+      [[fallthrough]];
     default:
       follow(verdict, from, {bytes + verdict.offset, verdict.length, room + verdict.offset}, 0);
   }
+}
+
+/** Whether the controller has let an indication go to this port of the peer, or would not have to be asked. */
+bool Worker::isOpen(const Way& way, uint16_t port) const {
+  return way.isOpened(port) || (way.to.ownAddress != noOwnAddress && shared_.owners[way.to.ownAddress].of(port) != 0);
 }
 
 void Worker::fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops) {
@@ -179,7 +187,7 @@ void Worker::follow(const Verdict& verdict, const Endpoint& from, const Payload&
     toClient(way.to, from, payload, account);
   } else {
     const bool isSend = verdict.fate == Fate::forwardSend;
-    const bool mayLeave = isSend ? way.to.ownAddress == noOwnAddress : way.to.mayLeave;
+    const bool mayLeave = isSend ? way.isOpened(verdict.port) : way.to.mayLeave;
     toPeer(way.to, isSend ? verdict.port : way.to.peer.port, mayLeave, payload, account, hops);
   }
 }
@@ -398,8 +406,7 @@ void Worker::send(const Command& command, uint8_t* bytes) {
   }
   if (!shared_.relays[slotOf(command.socket)].isOpen) return;
   const Leg& to = command.peer;
-  const bool isOwn = to.ownAddress != noOwnAddress;
-  if (isOwn ? shared_.owners[to.ownAddress].of(to.peer.port) != 0 : to.mayLeave) table_.open(command.socket, to.peer);
+  if (to.mayLeave) table_.open(command.socket, to.peer);
   toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);
 }
 

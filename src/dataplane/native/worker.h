@@ -43,6 +43,7 @@ class Worker {
   void flush();
 
   void fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room);
+  bool isOpen(const Way& way, uint16_t port) const;
   void fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops);
   void follow(const Verdict& verdict, const Endpoint& from, const Payload& payload, unsigned hops);
   void toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& payload, const Account& account, unsigned hops);
