@@ -25,8 +25,8 @@ import {
   type SocketId,
   Unavailable,
 } from "./contract.ts";
+import { choosePlane } from "./dataplane/choose.ts";
 import { Loop } from "./dataplane/loop.ts";
-import { portablePlane } from "./dataplane/portable.ts";
 import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { authenticator, mintCredential } from "./turn/credentials.ts";
@@ -210,15 +210,17 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 
 function openPlane(
   options: PlaneOptions,
-  { listen, natDiscovery }: Pick<Config, "listen" | "natDiscovery">,
+  { dataplane, listen, natDiscovery }: Pick<Config, "dataplane" | "listen" | "natDiscovery">,
   moves: Moves,
 ): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
-    const plane = portablePlane(options);
+    // With two addresses, where an answer comes from and what it names is for the machine to say.
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding: natDiscovery === undefined });
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));
+      if (whyNoBetter !== undefined) moves.log.info(`the ${plane.name} dataplane serves: ${whyNoBetter}`);
       if (!natDiscovery) return { plane, listeners, squares: [], further: [] };
       const { alternateAddress, alternatePort } = natDiscovery;
       const wanted = { alternateAddress, alternatePort: movedPort(alternatePort, offset) };

@@ -40,7 +40,7 @@ export function serveCommand(startRelay: StartRelay): Command {
     .option("--realm <realm>", "the realm that clients are asked for")
     .option("--relay-address <ip>", "the address that relay ports bind")
     .option("--relay-ports <first-last>", "their range, for example 49152-65535")
-    .option("--dataplane <name>", "what moves the packets: auto or portable")
+    .option("--dataplane <name>", "what moves the packets: auto, native or portable")
     .option("--metrics <url>", "where Prometheus asks: http://127.0.0.1:9641, or none")
     .option("--loopback", "allow loopback peers, for a try-out on one machine")
     .action((flags: Flags) => telling(() => serve(flags, startRelay)));

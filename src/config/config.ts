@@ -20,7 +20,7 @@ export interface Config {
   readonly relayAddress: readonly RelayAddress[];
   /** First and last, both included. */
   readonly relayPorts: readonly [first: number, last: number];
-  readonly dataplane: "auto" | "portable";
+  readonly dataplane: "auto" | "native" | "portable";
   readonly metrics: Endpoint | "none";
   readonly loopback: boolean;
   /** Networks, in CIDR notation. */

@@ -40,7 +40,7 @@ export function configSchema(sources: SecretSources) {
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),
     "relay-ports": portRange.prefault("49152-65535"),
-    dataplane: z.enum(["auto", "portable"]).prefault("auto"),
+    dataplane: z.enum(["auto", "native", "portable"]).prefault("auto"),
     metrics: metricsUrl.prefault("http://127.0.0.1:9641"),
     loopback: z.boolean().prefault(false),
     peers: section({

@@ -1,11 +1,10 @@
 // Which plane moves the packets: one by name, or the best that this machine can have.
 
 import { type Dataplane, type PlaneOptions, Unavailable } from "../contract.ts";
-import { nativePlane } from "./native.ts";
+import { type NativeOptions, nativePlane } from "./native.ts";
 import { portablePlane } from "./portable.ts";
 
-export const planeNames = ["auto", "native", "portable"] as const;
-export type PlaneName = (typeof planeNames)[number];
+export type PlaneName = "auto" | "native" | "portable";
 
 export interface Choice {
   readonly plane: Dataplane;
@@ -14,10 +13,10 @@ export interface Choice {
 }
 
 /** Throws `Unavailable` when a plane asked for by name is not to be had. `auto` always finds one. */
-export function choosePlane(name: PlaneName, options: PlaneOptions): Choice {
+export function choosePlane(name: PlaneName, options: PlaneOptions, native: NativeOptions = {}): Choice {
   if (name === "portable") return { plane: portablePlane(options), whyNoBetter: undefined };
   try {
-    return { plane: nativePlane(options), whyNoBetter: undefined };
+    return { plane: nativePlane(options, native), whyNoBetter: undefined };
   } catch (error) {
     if (name === "native" || !(error instanceof Unavailable)) throw error;
     return { plane: portablePlane(options), whyNoBetter: error.message };

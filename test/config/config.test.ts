@@ -174,7 +174,7 @@ log: loud
     ["listen: [udp://127.0.0.1:65536]", "in brackets"],
     ["listen: [udp://127.0.0.01:3478]", "in brackets"],
     ["relay-ports: 80-90", "1024"],
-    ["dataplane: warp", '"auto"|"portable"'],
+    ["dataplane: warp", '"auto"|"native"|"portable"'],
     ["secret: ''", "the secret is empty"],
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
