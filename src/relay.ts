@@ -97,10 +97,6 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   };
 }
 
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
 /** Unix time when the process started, advanced monotonically: nobody who sets the clock can move a deadline. */
 function now(): Millis {
   return performance.timeOrigin + performance.now();
@@ -171,7 +167,7 @@ async function openMedia(
     machine,
     now,
     perform: (action) => plane.perform(action),
-    fault: (error) => moves.log.error("a fault of ours, please report it", { stack: stackOf(error) }),
+    fault: (error) => moves.log.fact({ fact: "fault-of-ours", error }),
   });
   mind = { peers, loop };
 

@@ -156,6 +156,14 @@ describe("a relay", () => {
     expect(doorOf(await start(config({ listen: [`udp://127.0.0.1:${free}`] }))).port).toBe(free);
   });
 
+  test("leaves nothing open when its metrics port is taken", async () => {
+    const first = await start();
+    const { port } = doorOf(await start(config({ metrics: "none" })));
+    const taken = { listen: [`tcp://127.0.0.1:${port}`], metrics: `http://127.0.0.1:${first.metrics?.port}` };
+    await expect(start(config(taken))).rejects.toThrow(`cannot listen on 127.0.0.1 port ${first.metrics?.port}`);
+    expect(doorOf(await start(config({ ...taken, metrics: "none" })), "tcp").port).toBe(port);
+  });
+
   test("moves all its listeners together, if it may", async () => {
     const { port } = doorOf(await start());
     const asked = config({ listen: [`udp://127.0.0.1:${port}`, `tcp://127.0.0.1:${port}`] });

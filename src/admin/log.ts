@@ -35,6 +35,7 @@ const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
   "stanza-dropped": "debug",
   "service-withheld": "warn",
   "iq-handler-failed": "error",
+  "fault-of-ours": "error",
 };
 
 const stdout = 1;
