@@ -135,7 +135,7 @@ void Engine::steer(int fd) {
       {BPF_LD | BPF_H | BPF_IND, 0, 0, network},
       {BPF_LDX | BPF_MEM, 0, 0, 0},
       {mix, 0, 0, 0},
-      {BPF_JMP | BPF_JA, 0, 0, 11},
+      {BPF_JMP | BPF_JA, 0, 0, 13},
       {loadWord, 0, 0, network + 8},
       {swap, 0, 0, 0},
       {loadWord, 0, 0, network + 12},
