@@ -12,6 +12,7 @@ const proofs = {
   "stun-client": "/usr/bin/stun",
   iproute2: "/usr/sbin/ip",
   nftables: "/usr/sbin/nft",
+  openssl: "/usr/bin/openssl",
 } as const;
 
 export type DebianPackage = keyof typeof proofs;

@@ -44,11 +44,12 @@ export function writeBinding({ change, responsePort: port }: BindingOptions = {}
 export function readBinding(bytes: Buffer): BindingMessage | undefined {
   const message = read(bytes);
   if (!message) return undefined;
-  const mapped = endpointIn(message, xorMappedAddress.type) ?? endpointIn(message, mappedAddress.type);
+  const xored = endpointIn(message, xorMappedAddress.type);
+  const isIpv6 = xored !== undefined && familyOf(xored.address) === 6;
   return {
     transaction: textOf(message.transactionId),
     class: classOfType(message.type),
-    mapped: mapped && familyOf(mapped.address) === 6 ? decode(bytes)?.attributes.xorMappedAddress : mapped,
+    mapped: (isIpv6 ? decode(bytes)?.attributes.xorMappedAddress : xored) ?? endpointIn(message, mappedAddress.type),
     other: endpointIn(message, otherAddress.type),
   };
 }

@@ -1,6 +1,7 @@
 // A UDP port of this machine, on dgram-as-promised.
 
 import { createSocket } from "node:dgram";
+import { promisify } from "node:util";
 import { DgramAsPromised } from "dgram-as-promised";
 import { type Endpoint, familyOf, Unavailable } from "../contract.ts";
 import type { OpenPort } from "./prober.ts";
@@ -28,12 +29,18 @@ export async function udpPortsTowards(server: Endpoint): Promise<OpenPort> {
 }
 
 /** Connecting sends nothing over UDP, but asks the system for the way. */
-function addressTowards(server: Endpoint): Promise<string> {
+async function addressTowards(server: Endpoint): Promise<string> {
   const socket = createSocket(typeOf(server));
-  return new Promise<string>((resolve, reject) => {
-    socket.once("error", (cause) => reject(new Unavailable(`there is no way to ${server.address}`, { cause })));
-    socket.connect(server.port, server.address, () => resolve(socket.address().address));
-  }).finally(() => socket.close());
+  try {
+    // Its callback is told of a failure, too, which the types do not know.
+    const connect = promisify((done: (error?: Error) => void) => socket.connect(server.port, server.address, done));
+    await connect();
+    return socket.address().address;
+  } catch (cause) {
+    throw new Unavailable(`there is no way to ${server.address}`, { cause });
+  } finally {
+    socket.close();
+  }
 }
 
 function typeOf({ address }: Endpoint) {

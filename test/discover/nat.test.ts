@@ -42,6 +42,14 @@ describe("a NAT", () => {
     },
   );
 
+  test.each([address, port] as const)(
+    "with %s filtering that ports share is not taken for one that lets all in",
+    async (filtering) => {
+      const found = await find({ mapping: independent, filtering, sharesFilter: true });
+      expect(found).toMatchObject({ mapping: independent, filtering });
+    },
+  );
+
   test("is told apart from none: then there is neither a mapping nor a way round", async () => {
     expect(await find({ filtering: independent })).toEqual({
       nat: "none",

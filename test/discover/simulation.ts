@@ -20,6 +20,8 @@ export interface Behaviour {
   /** None: packets keep their source. */
   readonly mapping?: Dependence;
   readonly filtering: Dependence;
+  /** Whether what one port has contacted may send to every port of the host. */
+  readonly sharesFilter?: boolean;
   readonly hairpins?: boolean;
   /** Seconds that a mapping lives after it was last used from inside. */
   readonly lifetimeSeconds?: number;
@@ -123,8 +125,10 @@ export class Simulation {
   #enter(from: Endpoint, to: Endpoint, bytes: Buffer): void {
     const mapping = this.#mappings.find(({ outside }) => isSame(outside, to));
     if (!mapping || !this.#isAlive(mapping)) return;
-    const { filtering } = this.#behaviour;
-    if (!mapping.contacted.some((contacted) => isCovered(filtering, contacted, from))) return;
+    const { filtering, sharesFilter = false } = this.#behaviour;
+    const all = sharesFilter ? this.#mappings : [mapping];
+    const contacts = all.flatMap((each) => each.contacted);
+    if (!contacts.some((contacted) => isCovered(filtering, contacted, from))) return;
     queueMicrotask(() => this.#ports.get(mapping.inside.port)?.(bytes, from));
   }
 
