@@ -5,6 +5,7 @@ import { Client, type Credential, describe, expectSuccess } from "./client.ts";
 import type { Frame, Transport } from "./connection.ts";
 import { Peer, shown } from "./peer.ts";
 import { must, notSupported, notTried } from "./requirement.ts";
+import { TcpPeer } from "./tcp-peer.ts";
 import * as wire from "./wire.ts";
 
 /** The server under test, as the command line tells it. */
@@ -83,6 +84,11 @@ export class Bench {
     const addresses = this.subject.peerAddresses.filter((address) => address.includes(":") === (family === 6));
     const address = addresses[nth] ?? notTried(`needs ${nth + 1} --peer of IPv${family}`);
     return this.#keep(await Peer.open(address));
+  }
+
+  async tcpPeer(): Promise<TcpPeer> {
+    const address = this.subject.peerAddresses.find((each) => !each.includes(":"));
+    return this.#keep(await TcpPeer.open(address ?? notTried("needs a --peer of IPv4")));
   }
 
   /** A client that has an allocation. A refusal fails the check. */

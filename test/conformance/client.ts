@@ -83,6 +83,11 @@ export class Client {
     return this.#challenge;
   }
 
+  /** Begins with what another client was offered: a nonce that is not for this one is replaced when it is refused. */
+  startFrom(challenge: Challenge): void {
+    this.#challenge = challenge;
+  }
+
   async askForChallenge(): Promise<Challenge> {
     const reply = await this.request(wire.method.allocate, [wire.requestedTransport()]);
     const [realm, nonce] = [wire.find(reply, wire.attribute.realm), wire.find(reply, wire.attribute.nonce)];
@@ -171,12 +176,13 @@ export class Client {
   }
 
   /**
-   * Has the server answer a Binding request. Datagrams of one socket to another keep their order on a host and are
-   * answered in turn, so what an earlier datagram could have brought has arrived when this resolves.
+   * Has the server refuse a Binding request that it cannot answer without thought. Datagrams of one socket to another
+   * keep their order on a host and are answered in turn, so what an earlier one could have brought has arrived when this
+   * resolves. A plain Binding request would not do: a server may answer those ahead of all others.
    */
   async mark(): Promise<void> {
-    const reply = await this.request(wire.method.binding);
-    must(wire.classOf(reply) === wire.messageClass.success, `the marker Binding was refused: ${describe(reply)}`);
+    const reply = await this.request(wire.method.binding, [wire.attributeOf(0x7ff0)]);
+    must(wire.classOf(reply) === wire.messageClass.error, `the marker Binding was not refused: ${describe(reply)}`);
   }
 
   /** Sends `bytes` and fails if anything matching came back before the marker's answer. */

@@ -3,20 +3,32 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type Column, page, summary } from "./report.ts";
-import { run } from "./run.ts";
+import type { RequirementGroup } from "./requirement.ts";
+import { requirementGroups } from "./requirements.ts";
+import { type Finding, run } from "./run.ts";
 import { type RunningServer, startCoturn, startSluice } from "./servers.ts";
 
 const file = "docs/conformance.md";
 
-async function column(server: string, start: () => Promise<RunningServer>): Promise<Column> {
-  const running = await start();
+type Start = (options: { readonly natDiscovery: boolean }) => Promise<RunningServer>;
+
+/** What one kind of server makes of one document, in a process of its own. */
+async function findingsOf(start: Start, group: RequirementGroup): Promise<Finding[]> {
+  const running = await start({ natDiscovery: group.needsNatDiscovery === true });
   try {
-    const findings = await run(running.subject);
-    console.log(`${server}: ${summary(findings)}`);
-    return { server, findings };
+    return await run(running.subject, undefined, [group]);
   } finally {
     await running.stop();
   }
+}
+
+async function column(server: string, start: Start): Promise<Column> {
+  const findings: Finding[] = [];
+  for (const group of requirementGroups) {
+    findings.push(...(await findingsOf(start, group)));
+  }
+  console.log(`${server}: ${summary(findings)}`);
+  return { server, findings };
 }
 
 function coturnVersion(): string {

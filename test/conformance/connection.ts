@@ -1,9 +1,11 @@
 // A client's socket to the server: whole STUN and ChannelData frames out of a UDP socket or a TCP stream.
 
+import { strict as assert } from "node:assert";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { Inbox } from "./inbox.ts";
+import { TcpStream } from "./tcp-stream.ts";
 import { type ChannelData, type Endpoint, headerBytes, normalAddress, padded, type Reading, read } from "./wire.ts";
 
 export type Transport = "udp" | "tcp";
@@ -25,6 +27,8 @@ export interface Connection {
   send(bytes: Uint8Array): void;
   /** Settles when the server has ended a stream; never on UDP. */
   readonly ended: Promise<void>;
+  /** From now on the bytes of a stream are in no frames. Not on UDP. */
+  takeOver(): TcpStream;
   close(): Promise<void>;
 }
 
@@ -58,6 +62,7 @@ export async function connectUdp(server: Endpoint, usedPorts: Set<number>): Prom
     inbox,
     send: (bytes) => socket.send(bytes, server.port, server.address),
     ended: new Promise(() => {}),
+    takeOver: () => assert.fail("UDP is no stream"),
     close: () => closed(socket),
   };
 }
@@ -96,13 +101,14 @@ export async function connectTcp(server: Endpoint): Promise<Connection> {
   await once(socket, "connect");
   const inbox = new Inbox<Frame>();
   let unread: Buffer = Buffer.alloc(0);
-  socket.on("data", (chunk) => {
+  const deframe = (chunk: Buffer) => {
     unread = Buffer.concat([unread, chunk]);
     for (let end = frameEnd(unread); end <= unread.length; end = frameEnd(unread)) {
       inbox.put(frameOf(unread.subarray(0, end), server));
       unread = unread.subarray(end);
     }
-  });
+  };
+  socket.on("data", deframe);
   socket.on("error", () => {});
   const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   return {
@@ -112,6 +118,10 @@ export async function connectTcp(server: Endpoint): Promise<Connection> {
     inbox,
     send: (bytes) => socket.write(bytes),
     ended,
+    takeOver: () => {
+      socket.off("data", deframe);
+      return new TcpStream(socket, unread);
+    },
     close: () => {
       socket.destroy();
       return ended;

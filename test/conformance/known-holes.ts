@@ -138,7 +138,7 @@ export const authentication: readonly Requirement[] = [
       const names = badRestNames();
       for (const name of names) {
         const reply = await client.ask(wire.method.refresh, [], { credential: restCredential(secret, name) });
-        must([401, 441].includes(wire.errorCodeOf(reply)), `"${name}" is answered with ${describe(reply)}`);
+        must([400, 401, 441].includes(wire.errorCodeOf(reply)), `"${name}" is answered with ${describe(reply)}`);
       }
       return `${names.length} usernames refused`;
     },

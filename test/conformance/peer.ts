@@ -40,6 +40,13 @@ export class Peer {
     this.#socket.send(payload, to.port, to.address);
   }
 
+  /** The next datagram, or a failure. */
+  async next(): Promise<Datagram> {
+    const datagram = await this.#inbox.next(() => true, giveUpAfter);
+    must(datagram, `nothing reached the peer within ${giveUpAfter} ms`);
+    return datagram;
+  }
+
   /** The next datagram, which must be `payload` and nothing before it. */
   async expect(payload: Uint8Array | string, from?: Endpoint): Promise<Datagram> {
     const wanted = Buffer.from(payload);

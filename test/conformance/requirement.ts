@@ -17,6 +17,8 @@ export interface RequirementGroup {
   /** What the sections belong to, as in "RFC 8489". */
   readonly document: string;
   readonly requirements: readonly Requirement[];
+  /** Is for a server that has been given a second address and port, which changes what others of these see. */
+  readonly needsNatDiscovery?: boolean;
 }
 
 /** "not tried" is about the run (an option was not given), the others about the server. */

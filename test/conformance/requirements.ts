@@ -2,6 +2,8 @@
 
 import * as holes from "./known-holes.ts";
 import type { RequirementGroup } from "./requirement.ts";
+import * as discovery from "./rfc5780.ts";
+import * as turnTcp from "./rfc6062.ts";
 import * as algorithms from "./rfc8489-algorithms.ts";
 import * as stun5 from "./rfc8489-section5.ts";
 import * as stun6 from "./rfc8489-section6.ts";
@@ -62,6 +64,11 @@ export const requirementGroups: readonly RequirementGroup[] = [
       turn12.channelDataOverTcp,
     ].flat(),
   },
+  {
+    document: "RFC 6062",
+    requirements: [turnTcp.allocations, turnTcp.connects, turnTcp.attempts, turnTcp.binds].flat(),
+  },
+  { document: "RFC 5780", requirements: discovery.discoveries, needsNatDiscovery: true },
   {
     document: "Known holes",
     requirements: [holes.peers, holes.authentication, holes.parsing, holes.reflection].flat(),

@@ -1,8 +1,8 @@
 // RFC 8489 section 9: the long-term credential mechanism as a client of RFC 5389 sees it, with MD5 and SHA-1.
 
-import type { Bench } from "./bench.ts";
+import { type Bench, restCredential } from "./bench.ts";
 import { type Client, describe, expectError, expectSuccess } from "./client.ts";
-import { must, notSupported, type Requirement } from "./requirement.ts";
+import { must, notSupported, notTried, type Requirement } from "./requirement.ts";
 import * as wire from "./wire.ts";
 
 const { attribute } = wire;
@@ -348,4 +348,23 @@ export const coverage: readonly Requirement[] = [
       return expectError(await refused(await bench.client(), { credential }), 401);
     },
   },
+  {
+    section: "14.3",
+    level: "MUST",
+    says: "A USERNAME of UTF-8 beyond ASCII is a username",
+    check: (bench) => accepted(bench, "жозé-文件"),
+  },
+  {
+    section: "14.3",
+    level: "MUST",
+    says: "A USERNAME of 508 bytes is a username",
+    check: (bench) => accepted(bench, "u".repeat(508 - "1234567890:".length)),
+  },
 ];
+
+/** Passes when a user of that name, who has a credential by the shared secret, is authenticated. */
+async function accepted(bench: Bench, name: string): Promise<string> {
+  const secret = bench.subject.secret ?? notTried("needs --secret");
+  const credential = restCredential(secret, `${Math.floor(Date.now() / 1000) + 600}:${name}`);
+  return expectError(await (await bench.client()).ask(wire.method.refresh, [], { credential }), 437);
+}

@@ -31,6 +31,19 @@ async function discarded(bench: Bench, attributes: (peer: Peer) => readonly wire
   return "discarded without a word";
 }
 
+/** A datagram to a peer and back, from a client on one family to a peer of another. */
+async function roundTrip(bench: Bench, clientFamily: 4 | 6, peerFamily: 4 | 6): Promise<string> {
+  const server = clientFamily === 6 ? bench.server6 : bench.server;
+  const { client, relayed } = await (peerFamily === 6 ? bench.allocation6({ server }) : bench.allocation({ server }));
+  const peer = await bench.peer({ family: peerFamily });
+  expectSuccess(await client.createPermission(peer.at));
+  client.sendTo(peer.at, "there");
+  await peer.expect("there", relayed);
+  peer.send(relayed, "and back");
+  await expectData(client, "and back", peer.at);
+  return "there and back";
+}
+
 const payloadLengths = [1, 2, 3, 4, 5, 172, 1199, 1400];
 
 export const sendIndications: readonly Requirement[] = [
@@ -85,17 +98,36 @@ export const sendIndications: readonly Requirement[] = [
     },
   },
   {
+    section: "13.2",
+    level: "MUST",
+    says: "A client on IPv6 relays to an IPv6 peer",
+    check: (bench) => roundTrip(bench, 6, 6),
+  },
+  {
+    section: "13.3",
+    level: "MUST",
+    says: "A client on IPv6 relays to an IPv4 peer",
+    check: (bench) => roundTrip(bench, 6, 4),
+  },
+  {
+    section: "13.1",
+    level: "MUST",
+    says: "A client on IPv4 relays to an IPv6 peer",
+    check: (bench) => roundTrip(bench, 4, 6),
+  },
+  {
     section: "11.2",
     level: "MUST",
-    says: "A Send indication from an IPv6 allocation reaches an IPv6 peer, and the answer comes back",
+    says: "DATA of 16,000 bytes is relayed whole or not at all",
     check: async (bench) => {
-      const [{ client, relayed }, peer] = [await bench.allocation6(), await bench.peer({ family: 6 })];
-      expectSuccess(await client.createPermission(peer.at));
-      client.sendTo(peer.at, "six");
-      await peer.expect("six", relayed);
-      peer.send(relayed, "and back");
-      await expectData(client, "and back", peer.at);
-      return "there and back";
+      const { client, peer } = await permitted(bench);
+      const payload = randomBytes(16_000);
+      client.sendTo(peer.at, payload);
+      client.sendTo(peer.at, "a marker");
+      const { payload: first } = await peer.next();
+      if (first.toString() === "a marker") return "not at all";
+      must(first.equals(payload), `${first.length} bytes arrived`);
+      return "whole";
     },
   },
   {

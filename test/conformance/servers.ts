@@ -15,6 +15,8 @@ export interface RunningServer {
 }
 
 const secret = "hush";
+/** The second one of a server for NAT behaviour discovery (RFC 5780). */
+const alternateAddress = "127.0.0.9";
 const readyWithinMilliseconds = 15_000;
 
 function hasIpv6(): boolean {
@@ -45,12 +47,13 @@ function subjectAt(port: number): Subject {
 async function start(
   program: string,
   args: readonly string[],
-  configuration: (port: number) => string,
+  configuration: (port: number, alternatePort: number) => string,
 ): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), "conformance-"));
   const file = join(folder, "configuration");
-  const subject = subjectAt(await freePort());
-  writeFileSync(file, configuration(subject.servers[0]?.port ?? 0));
+  const port = await freePort();
+  const subject = subjectAt(port);
+  writeFileSync(file, configuration(port, await freePort()));
   const child = spawn(program, [...args, file], {
     cwd: folder,
     stdio: "ignore",
@@ -106,26 +109,33 @@ async function isAnswering(subject: Subject, door: ClientOptions): Promise<boole
   }
 }
 
-export function startSluice(): Promise<RunningServer> {
+/** With `natDiscovery` it has a second address and port (RFC 5780), which Sluice has off by default. */
+export function startSluice({ natDiscovery = false, dataplane = "auto" } = {}): Promise<RunningServer> {
   const addresses = hasIpv6() ? ["127.0.0.1", "[::1]"] : ["127.0.0.1"];
   const main = join(process.cwd(), "dist/main.js");
-  return start(process.execPath, [main, "serve", "--config"], (port) =>
+  return start(process.execPath, [main, "serve", "--config"], (port, alternatePort) =>
     JSON.stringify({
       listen: addresses.flatMap((address) => [`udp://${address}:${port}`, `tcp://${address}:${port}`]),
       secret,
       realm: "example.org",
       "relay-address": hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
+      ...(natDiscovery
+        ? { "nat-discovery": { "alternate-address": alternateAddress, "alternate-port": alternatePort } }
+        : {}),
+      dataplane,
       loopback: true,
       metrics: "none",
     }),
   );
 }
 
-export function startCoturn(): Promise<RunningServer> {
+/** With `natDiscovery` it has a second address and port, which is what makes coturn serve RFC 5780. */
+export function startCoturn({ natDiscovery = false } = {}): Promise<RunningServer> {
   const addresses = hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"];
-  return start("turnserver", ["-c"], (port) =>
+  return start("turnserver", ["-c"], (port, alternatePort) =>
     [
       `listening-port=${port}`,
+      ...(natDiscovery ? [`alt-listening-port=${alternatePort}`, `listening-ip=${alternateAddress}`] : []),
       ...addresses.flatMap((address) => [`listening-ip=${address}`, `relay-ip=${address}`]),
       "allow-loopback-peers",
       "use-auth-secret",

@@ -7,33 +7,43 @@ import { requirementGroups } from "./requirements.ts";
 import { findingOf } from "./run.ts";
 import { type RunningServer, startSluice } from "./servers.ts";
 
-const usedPorts = new Set<number>();
-let sluice: RunningServer;
-
-beforeAll(async () => {
-  expect(inject("buildFaults")).toBe("");
-  sluice = await startSluice();
-});
-
-afterAll(() => sluice?.stop());
+/** auto is the native plane where it is built, and else the portable one once more. */
+const planes = ["portable", "auto"];
 
 function reasonFor(document: string, says: string): string | undefined {
   return notYet.find((entry) => entry.document === document && entry.says.includes(says))?.why;
 }
 
-for (const { document, requirements } of requirementGroups) {
-  describe(document, () => {
-    for (const requirement of requirements) {
-      const { section, says } = requirement;
-      const why = reasonFor(document, says);
-      test(`${section}: ${says}${why === undefined ? "" : ` (not yet: ${why})`}`, async () => {
-        const finding = await findingOf(document, requirement, new Bench(sluice.subject, usedPorts));
-        if (why === undefined) expect(finding).toMatchObject({ result: "pass" });
-        else expect(finding, "it is met: take it out of not-yet.ts").not.toMatchObject({ result: "pass" });
-      });
-    }
+describe.each(planes)("on the plane %s", (dataplane) => {
+  const usedPorts = new Set<number>();
+  let plain: RunningServer;
+  let discovering: RunningServer;
+
+  beforeAll(async () => {
+    expect(inject("buildFaults")).toBe("");
+    [plain, discovering] = await Promise.all([
+      startSluice({ dataplane }),
+      startSluice({ dataplane, natDiscovery: true }),
+    ]);
   });
-}
+
+  afterAll(() => Promise.all([plain?.stop(), discovering?.stop()]));
+
+  for (const { document, requirements, needsNatDiscovery } of requirementGroups) {
+    describe(document, () => {
+      for (const requirement of requirements) {
+        const { section, says } = requirement;
+        const why = reasonFor(document, says);
+        test(`${section}: ${says}${why === undefined ? "" : ` (not yet: ${why})`}`, async () => {
+          const { subject } = needsNatDiscovery ? discovering : plain;
+          const finding = await findingOf(document, requirement, new Bench(subject, usedPorts));
+          if (why === undefined) expect(finding.result, finding.why).toBe("pass");
+          else expect(finding.result, "it is met: take it out of not-yet.ts").not.toBe("pass");
+        });
+      }
+    });
+  }
+});
 
 describe("the lists", () => {
   test("no document says the same thing twice", () => {
