@@ -15,13 +15,17 @@ import { TurnClient } from "../cli/turn-client.ts";
 const both = { changesAddress: true, changesPort: true };
 const alternate = { "alternate-address": "127.0.0.2", "alternate-port": 0 };
 
-async function start(more: Record<string, unknown> = { "nat-discovery": alternate }): Promise<Relay> {
+async function startOn(
+  dataplane: string,
+  more: Record<string, unknown> = { "nat-discovery": alternate },
+): Promise<Relay> {
   const flags = {
     listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"],
     user: { alice: "wonderland" },
     "relay-address": "127.0.0.1",
     metrics: "none",
     log: { level: "silent" },
+    dataplane,
     ...more,
   };
   const relay = await startRelay(readConfig({ flags, env: {} }));
@@ -49,7 +53,9 @@ async function ask(socket: Socket, to: Endpoint, attributes: Attributes = {}) {
   return { from: { address, port }, attributes: decode(bytes)?.attributes };
 }
 
-describe("NAT discovery", () => {
+describe.each(["portable", "auto"])("NAT discovery on the plane %s", (dataplane) => {
+  const start = (more?: Record<string, unknown>) => startOn(dataplane, more);
+
   test("answers from where its answers say that they come", async () => {
     const primary = primaryOf(await start());
     const socket = await openSocket();
