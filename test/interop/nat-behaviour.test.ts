@@ -1,10 +1,14 @@
 // `sluice discover` behind real NATs, and the relay that it asks, both as an operator runs them.
 
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { type NatKind, NatLab } from "./nat-lab.ts";
+import { type NatKind, NatLab, server } from "./nat-lab.ts";
 import { needs, needsNetworkNamespaces } from "./needs.ts";
 
 const isPossible = needs("iproute2", "nftables") && needsNetworkNamespaces();
+
+const hasStun = needs("stun-client");
+/** With its path, since npm puts another program of this name first. */
+const debianStun = "/usr/bin/stun";
 
 const independent = "endpoint-independent";
 const address = "address-dependent";
@@ -41,5 +45,17 @@ describe.runIf(isPossible)("sluice discover names the NAT right", { concurrent: 
     expect(udp.mapped?.address).toMatch(/^198\.51\.100\./);
     expect(tcp.mapped?.address).toBe(udp.mapped?.address);
     expect(tls.failure).toContain("ECONNREFUSED");
+  });
+
+  test.runIf(hasStun).for<[NatKind, string]>([
+    ["none", "Primary: Open"],
+    ["symmetric-firewall", "Primary: Firewall"],
+    ["full-cone", "Independent Mapping, Independent Filter"],
+    ["address-restricted", "Independent Mapping, Address Dependent Filter"],
+    ["port-restricted", "Independent Mapping, Port Dependent Filter"],
+    ["symmetric", "Dependent Mapping"],
+  ])("and so does Debian's stun: %s", async ([nat, name], { expect }) => {
+    const { output } = await lab.runBehind(nat, debianStun, [server.primary]);
+    expect(output).toContain(name);
   });
 });

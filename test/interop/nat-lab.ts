@@ -3,18 +3,18 @@
 //
 //   client 10.0.n.2 ── 10.0.n.1 NAT 198.51.100.x ── relay 192.0.2.1 and 192.0.2.2
 
-import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { vi } from "vitest";
 import type { Discovery } from "../../src/discover/discover.ts";
+import { type Outcome, run } from "./program.ts";
 import { newFolder } from "./server-process.ts";
 
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
-const server = { primary: "192.0.2.1", alternate: "192.0.2.2" };
+export const server = { primary: "192.0.2.1", alternate: "192.0.2.2" };
 
 /** The client's address, and the NAT's own outside. */
 interface Place {
@@ -54,7 +54,7 @@ export class NatLab {
   readonly #namespaces: string[] = [];
   readonly #folder = newFolder("nat-lab");
   #relay: ChildProcess | undefined;
-  #clients = 0;
+  readonly #clients = new Map<NatKind, string>();
 
   /** Resolves when the relay says that it listens. */
   async start(): Promise<void> {
@@ -85,10 +85,13 @@ metrics: none
 
   /** What `sluice discover` finds out behind a NAT of this kind. */
   async discoverBehind(kind: NatKind): Promise<Discovery> {
-    const inside = this.#addClient(kind);
-    const command = ["netns", "exec", inside, process.execPath, program, "discover", server.primary, "--json"];
-    const { stdout } = await promisify(execFile)("ip", command, { timeout: 60_000 });
-    return JSON.parse(stdout);
+    const { output } = await this.runBehind(kind, process.execPath, [program, "discover", server.primary, "--json"]);
+    return JSON.parse(output);
+  }
+
+  runBehind(kind: NatKind, name: string, args: readonly string[]): Promise<Outcome> {
+    const inside = this.#clients.get(kind) ?? this.#addClient(kind);
+    return run("ip", ["netns", "exec", inside, name, ...args]);
   }
 
   async close(): Promise<void> {
@@ -100,8 +103,7 @@ metrics: none
 
   /** Returns the namespace of the client. */
   #addClient(kind: NatKind): string {
-    const number = this.#clients;
-    this.#clients += 1;
+    const number = this.#clients.size;
     const [nat, inside] = [this.#addNamespace(`nat-${number}`), this.#addNamespace(`client-${number}`)];
     const [gateway, outside] = [`198.51.100.${number * 4 + 1}`, `198.51.100.${number * 4 + 2}`];
     const client = `10.0.${number}.2`;
@@ -124,6 +126,7 @@ metrics: none
     // Of use only where nothing is translated.
     this.#ip(this.#outside, `route add ${client}/32 via ${outside}`);
     this.#run("ip", ["netns", "exec", nat, "nft", rules[kind]({ client, outside })]);
+    this.#clients.set(kind, inside);
     return inside;
   }
 
