@@ -2,6 +2,7 @@
 // long-term mechanism (RFC 8489 section 9.2), and the turns of a TURN conversation in one call each.
 
 import { type Connection, connectTcp, connectUdp, type Frame, type Transport } from "./connection.ts";
+import { patienceMilliseconds } from "./inbox.ts";
 import { must } from "./requirement.ts";
 import * as wire from "./wire.ts";
 
@@ -10,10 +11,8 @@ export interface Credential {
   readonly password: string;
 }
 
-/** When a request goes out again over UDP, and when no answer is taken for an answer. Milliseconds. */
+/** How long after each try a request goes out again over UDP, in milliseconds. */
 const resendAfter = [500, 1000];
-const giveUpAfter = 3500;
-
 /** What a server's 401 offers. */
 export interface Challenge {
   readonly realm: string;
@@ -55,8 +54,8 @@ export class Client {
 
   /** The next frame that matches, or a failure that says what did not come. */
   async next(what: string, matches: (frame: Frame) => boolean): Promise<Frame> {
-    const frame = await this.connection.inbox.next(matches, giveUpAfter);
-    must(frame, `${what} did not come within ${giveUpAfter} ms`);
+    const frame = await this.connection.inbox.next(matches);
+    must(frame, `${what} did not come within ${patienceMilliseconds} ms`);
     return frame;
   }
 
@@ -64,7 +63,7 @@ export class Client {
   async transact(request: Uint8Array): Promise<wire.Reading> {
     const { inbox, transport } = this.connection;
     const waits = transport === "udp" ? resendAfter : [];
-    for (const milliseconds of [...waits, giveUpAfter]) {
+    for (const milliseconds of [...waits, patienceMilliseconds]) {
       this.send(request);
       const frame = await inbox.next((each) => answers(each, request), milliseconds);
       if (frame?.message) return frame.message;

@@ -1,5 +1,8 @@
 // What has arrived at a socket and nobody has looked at yet; readers take what they wait for and leave the rest.
 
+/** How long a reader waits for what should come at once: not a delay, but when none is taken for an answer. */
+export const patienceMilliseconds = 5000;
+
 /** The order of arrival is kept. */
 export class Inbox<Item> {
   readonly #items: Item[] = [];
@@ -17,7 +20,7 @@ export class Inbox<Item> {
   }
 
   /** Takes out the first match, now or when it arrives; `undefined` once `milliseconds` have passed without one. */
-  next(matches: (item: Item) => boolean, milliseconds: number): Promise<Item | undefined> {
+  next(matches: (item: Item) => boolean = () => true, milliseconds = patienceMilliseconds): Promise<Item | undefined> {
     return new Promise((resolve) => {
       const settle = (item: Item | undefined) => {
         clearTimeout(deadline);

@@ -2,7 +2,7 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { Inbox } from "./inbox.ts";
+import { Inbox, patienceMilliseconds } from "./inbox.ts";
 import { must } from "./requirement.ts";
 import { type Endpoint, normalAddress } from "./wire.ts";
 
@@ -10,8 +10,6 @@ export interface Datagram {
   readonly payload: Buffer;
   readonly from: Endpoint;
 }
-
-const giveUpAfter = 3500;
 
 export class Peer {
   readonly #socket: Socket;
@@ -42,20 +40,19 @@ export class Peer {
 
   /** The next datagram, or a failure. */
   async next(): Promise<Datagram> {
-    const datagram = await this.#inbox.next(() => true, giveUpAfter);
-    must(datagram, `nothing reached the peer within ${giveUpAfter} ms`);
+    const datagram = await this.#inbox.next();
+    must(datagram, `nothing reached the peer within ${patienceMilliseconds} ms`);
     return datagram;
   }
 
   /** The next datagram, which must be `payload` and nothing before it. */
-  async expect(payload: Uint8Array | string, from?: Endpoint): Promise<Datagram> {
+  async expect(payload: Uint8Array | string, from?: Endpoint): Promise<void> {
     const wanted = Buffer.from(payload);
-    const datagram = await this.#inbox.next(() => true, giveUpAfter);
-    must(datagram, `${shown(wanted)} did not reach the peer within ${giveUpAfter} ms`);
+    const datagram = await this.#inbox.next();
+    must(datagram, `${shown(wanted)} did not reach the peer within ${patienceMilliseconds} ms`);
     must(datagram.payload.equals(wanted), `the peer got ${shown(datagram.payload)} instead of ${shown(wanted)}`);
     const isFrom = !from || (datagram.from.address === from.address && datagram.from.port === from.port);
     must(isFrom, `the peer got it from ${datagram.from.address}:${datagram.from.port}`);
-    return datagram;
   }
 
   /** May be called again. */

@@ -8,6 +8,7 @@ import * as algorithms from "./rfc8489-algorithms.ts";
 import * as stun5 from "./rfc8489-section5.ts";
 import * as stun6 from "./rfc8489-section6.ts";
 import * as stun9 from "./rfc8489-section9.ts";
+import * as stun12 from "./rfc8489-section12.ts";
 import * as turn5 from "./rfc8656-section5.ts";
 import * as turn7 from "./rfc8656-section7.ts";
 import * as turn7options from "./rfc8656-section7-options.ts";
@@ -24,8 +25,8 @@ export const requirementGroups: readonly RequirementGroup[] = [
       stun6.sending,
       stun6.receiving,
       stun6.requests,
-      stun6.addresses,
-      stun6.basicServer,
+      stun12.addresses,
+      stun12.basicServer,
       stun9.challenge,
       stun9.integrityOfResponses,
       stun9.coverage,

@@ -3,99 +3,30 @@
 
 import { createHash } from "node:crypto";
 import type { Bench } from "./bench.ts";
-import { type Challenge, type Client, describe, expectError, expectSuccess } from "./client.ts";
+import { describe, expectError, expectSuccess } from "./client.ts";
+import {
+  answer,
+  type Choice,
+  chosen,
+  features,
+  featuresOf,
+  firstOf,
+  md5,
+  type Offer,
+  offer,
+  passwordAlgorithmsBit,
+  sha256,
+  usernameAnonymityBit,
+} from "./password-algorithms.ts";
 import { must, notSupported, type Requirement } from "./requirement.ts";
 import * as wire from "./wire.ts";
 
 const { attribute } = wire;
-const md5 = 1;
-const sha256 = 2;
-
-/** Section 18.1: bit 0 is the most significant of the first of three bytes. */
-const passwordAlgorithmsBit = 0x80;
-const usernameAnonymityBit = 0x40;
-
-/** The 24 feature bits of a nonce, or `undefined` when it has no nonce cookie (section 9.2). */
-function featuresOf(nonce: Buffer): Buffer | undefined {
-  const [, base64] = /^obMatJos2([A-Za-z0-9+/]{4})/.exec(nonce.toString("latin1")) ?? [];
-  return base64 === undefined ? undefined : Buffer.from(base64, "base64");
-}
-
-async function features(client: Client): Promise<{ challenge: Challenge; bits: Buffer }> {
-  const challenge = await client.challenge();
-  const bits = featuresOf(challenge.nonce);
-  return { challenge, bits: bits ?? notSupported("the nonce has no cookie: a server of RFC 5389") };
-}
-
-interface Offer {
-  readonly client: Client;
-  readonly challenge: Challenge;
-  /** PASSWORD-ALGORITHMS as it came. */
-  readonly list: Buffer;
-  readonly algorithms: readonly number[];
-}
-
-async function offer(bench: Bench): Promise<Offer> {
-  const client = await bench.client();
-  const { challenge, bits } = await features(client);
-  if (((bits[0] ?? 0) & passwordAlgorithmsBit) === 0) notSupported("password algorithms are not offered");
-  const list = wire.find(challenge.reply, attribute.passwordAlgorithms)?.value;
-  must(list, "the bit is set and PASSWORD-ALGORITHMS is missing");
-  return { client, challenge, list, algorithms: algorithmsIn(list) };
-}
-
-/** Reads the list; fails when its lengths do not add up. */
-function algorithmsIn(list: Buffer): number[] {
-  const found: number[] = [];
-  for (let at = 0; at < list.length; ) {
-    must(at + 4 <= list.length, "PASSWORD-ALGORITHMS ends within an entry");
-    found.push(list.readUInt16BE(at));
-    at += 4 + wire.padded(list.readUInt16BE(at + 2));
-    must(at <= list.length, "parameters overrun PASSWORD-ALGORITHMS");
-  }
-  return found;
-}
-
-interface Choice {
-  readonly algorithm?: number;
-  readonly list?: Uint8Array;
-  /** In place of USERNAME. */
-  readonly userhash?: Uint8Array;
-  readonly nonce?: Uint8Array;
-  readonly keyDigest?: "md5" | "sha256";
-}
-
-/** An authenticated Refresh that chooses as told, up to but without its integrity; and the key. */
-async function chosen({ client, challenge }: Offer, choice: Choice): Promise<{ bytes: Buffer; key: Buffer }> {
-  const { username, password } = client.credential;
-  const user = choice.userhash
-    ? wire.attributeOf(attribute.userhash, choice.userhash)
-    : wire.attributeOf(attribute.username, username);
-  const attributes = [
-    user,
-    wire.attributeOf(attribute.realm, challenge.realm),
-    wire.attributeOf(attribute.nonce, choice.nonce ?? challenge.nonce),
-  ];
-  if (choice.list) attributes.push(wire.attributeOf(attribute.passwordAlgorithms, choice.list));
-  if (choice.algorithm !== undefined) {
-    attributes.push(wire.attributeOf(attribute.passwordAlgorithm, Buffer.of(0, choice.algorithm, 0, 0)));
-  }
-  const digest = choice.keyDigest ?? (choice.algorithm === sha256 ? "sha256" : "md5");
-  return {
-    bytes: wire.message(wire.method.refresh | wire.messageClass.request, attributes),
-    key: wire.longTermKey(username, challenge.realm, password, digest),
-  };
-}
-
-async function answer(terms: Offer, choice: Choice): Promise<wire.Reading> {
-  const { bytes, key } = await chosen(terms, choice);
-  return terms.client.transact(wire.withIntegrity(bytes, key, "sha256"));
-}
 
 /** Passes when the request is authenticated (there is no allocation to refresh) and its answer has the SHA-256 integrity. */
 async function expectAuthentic(terms: Offer, choice: Choice): Promise<string> {
-  const { bytes, key } = await chosen(terms, choice);
-  const reply = await terms.client.transact(wire.withIntegrity(bytes, key, "sha256"));
+  const { key } = await chosen(terms, choice);
+  const reply = await answer(terms, choice);
   expectError(reply, 437);
   must(wire.hasIntegrity(reply, key, "sha256"), "MESSAGE-INTEGRITY-SHA256 of the answer is missing or wrong");
   must(!wire.find(reply, attribute.messageIntegrity), "the answer has MESSAGE-INTEGRITY beside it");
@@ -267,8 +198,7 @@ export const sha256Integrity: readonly Requirement[] = [
     says: "A wrong MESSAGE-INTEGRITY-SHA256 is answered with 401, though a right MESSAGE-INTEGRITY stands before it",
     check: async (bench) => {
       const terms = await offer(bench);
-      const choice = { algorithm: terms.algorithms[0] ?? md5, list: terms.list };
-      const { bytes, key } = await chosen(terms, choice);
+      const { bytes, key } = await chosen(terms, firstOf(terms));
       const wrong = wire.withIntegrity(wire.withIntegrity(bytes, key), Buffer.from("wrong"), "sha256");
       return expectError(await terms.client.transact(wrong), 401);
     },
@@ -279,7 +209,7 @@ export const sha256Integrity: readonly Requirement[] = [
     says: "A MESSAGE-INTEGRITY-SHA256 cut short is refused, as TURN does not allow truncation",
     check: async (bench) => {
       const terms = await offer(bench);
-      const { bytes, key } = await chosen(terms, { algorithm: terms.algorithms[0] ?? md5, list: terms.list });
+      const { bytes, key } = await chosen(terms, firstOf(terms));
       return expectError(await terms.client.transact(wire.withIntegrity(bytes, key, "sha256", 16)), 400, 401);
     },
   },
@@ -289,7 +219,7 @@ export const sha256Integrity: readonly Requirement[] = [
     says: "MESSAGE-INTEGRITY-SHA256 is right when a FINGERPRINT follows it in the request",
     check: async (bench) => {
       const terms = await offer(bench);
-      const { bytes, key } = await chosen(terms, { algorithm: terms.algorithms[0] ?? md5, list: terms.list });
+      const { bytes, key } = await chosen(terms, firstOf(terms));
       const request = wire.withFingerprint(wire.withIntegrity(bytes, key, "sha256"));
       return expectError(await terms.client.transact(request), 437);
     },
@@ -300,12 +230,14 @@ export const sha256Integrity: readonly Requirement[] = [
     says: "What follows MESSAGE-INTEGRITY-SHA256 is ignored",
     check: async (bench) => {
       const terms = await offer(bench);
-      const { bytes, key } = await chosen(terms, { algorithm: terms.algorithms[0] ?? md5, list: terms.list });
+      const { bytes, key } = await chosen(terms, firstOf(terms));
       const request = wire.append(wire.withIntegrity(bytes, key, "sha256"), wire.attributeOf(0x7ffe));
       return expectError(await terms.client.transact(request), 437);
     },
   },
 ];
+
+const unknownHash = Buffer.alloc(32, 7);
 
 async function anonymousOffer(bench: Bench): Promise<Offer> {
   const terms = await offer(bench);
@@ -323,7 +255,7 @@ export const userhash: readonly Requirement[] = [
       const terms = await anonymousOffer(bench);
       const hashed = `${terms.client.credential.username}:${terms.challenge.realm}`;
       const hash = createHash("sha256").update(hashed).digest();
-      return expectAuthentic(terms, { userhash: hash, algorithm: terms.algorithms[0] ?? md5, list: terms.list });
+      return expectAuthentic(terms, { ...firstOf(terms), userhash: hash });
     },
   },
   {
@@ -332,8 +264,7 @@ export const userhash: readonly Requirement[] = [
     says: "An unknown USERHASH is answered with 401",
     check: async (bench) => {
       const terms = await anonymousOffer(bench);
-      const choice = { userhash: Buffer.alloc(32, 7), algorithm: terms.algorithms[0] ?? md5, list: terms.list };
-      return expectError(await answer(terms, choice), 401);
+      return expectError(await answer(terms, { ...firstOf(terms), userhash: unknownHash }), 401);
     },
   },
   {
@@ -342,8 +273,7 @@ export const userhash: readonly Requirement[] = [
     says: "The 401 to an unknown USERHASH has neither USERNAME nor USERHASH",
     check: async (bench) => {
       const terms = await anonymousOffer(bench);
-      const choice = { userhash: Buffer.alloc(32, 7), algorithm: terms.algorithms[0] ?? md5, list: terms.list };
-      const reply = await answer(terms, choice);
+      const reply = await answer(terms, { ...firstOf(terms), userhash: unknownHash });
       expectError(reply, 401);
       must(!wire.find(reply, attribute.username) && !wire.find(reply, attribute.userhash), "it has");
       return "neither";

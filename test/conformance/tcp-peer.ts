@@ -2,12 +2,10 @@
 
 import { once } from "node:events";
 import { connect, createServer, type Server } from "node:net";
-import { Inbox } from "./inbox.ts";
+import { Inbox, patienceMilliseconds } from "./inbox.ts";
 import { must } from "./requirement.ts";
 import { TcpStream } from "./tcp-stream.ts";
 import type { Endpoint } from "./wire.ts";
-
-const giveUpAfter = 3500;
 
 /** Listens, and connects from the address it listens on. */
 export class TcpPeer {
@@ -32,8 +30,8 @@ export class TcpPeer {
 
   /** The next connection that has come in. */
   async accepted(): Promise<TcpStream> {
-    const stream = await this.#inbox.next(() => true, giveUpAfter);
-    must(stream, `no connection reached the peer within ${giveUpAfter} ms`);
+    const stream = await this.#inbox.next();
+    must(stream, `no connection reached the peer within ${patienceMilliseconds} ms`);
     return stream;
   }
 

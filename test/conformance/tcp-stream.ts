@@ -1,11 +1,9 @@
 // The bytes of a TCP connection as one of its ends sees them.
 
 import type { Socket } from "node:net";
-import { Inbox } from "./inbox.ts";
+import { Inbox, patienceMilliseconds } from "./inbox.ts";
 import { must } from "./requirement.ts";
 import { type Endpoint, normalAddress } from "./wire.ts";
-
-const giveUpAfter = 3500;
 
 /** One end of a TCP connection. */
 export class TcpStream {
@@ -40,7 +38,7 @@ export class TcpStream {
     const chunks = [this.#unread];
     let length = this.#unread.length;
     while (length < bytes) {
-      const chunk = await this.#bytes.next(() => true, giveUpAfter);
+      const chunk = await this.#bytes.next();
       if (!chunk) break;
       chunks.push(chunk);
       length += chunk.length;
@@ -52,7 +50,7 @@ export class TcpStream {
 
   /** Fails unless the other end has closed, or does so soon. */
   async closed(): Promise<void> {
-    must(await this.#ended.next(() => true, giveUpAfter), `the connection was not closed within ${giveUpAfter} ms`);
+    must(await this.#ended.next(), `the connection was not closed within ${patienceMilliseconds} ms`);
   }
 
   destroy(): void {
