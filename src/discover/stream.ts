@@ -16,12 +16,15 @@ export interface StreamFindings {
   readonly certificate?: string;
 }
 
+/** Where a port is shared, these lead to STUN (RFC 7443). */
+const protocols = ["stun.nat-discovery", "stun.turn"];
+
 /** Connecting, TLS and the answer together. */
 const deadlineMillis: Millis = 10_000;
 
 export function askOverTcp(server: Endpoint, sleep: Sleep): Promise<StreamFindings> {
   return findings(async (over) => {
-    const socket = connectTcp({ host: server.address, port: server.port, signal: over });
+    const socket = connectTcp({ host: server.address, port: server.port });
     return { mapped: await ask(socket, "connect", over) };
   }, sleep);
 }
@@ -30,8 +33,8 @@ export function askOverTcp(server: Endpoint, sleep: Sleep): Promise<StreamFindin
 export function askOverTls(server: Endpoint, host: string, sleep: Sleep): Promise<StreamFindings> {
   return findings(async (over) => {
     const name = host === server.address ? {} : { servername: host };
-    const socket = connectTls({ host: server.address, port: server.port, rejectUnauthorized: false, ...name });
-    over.addEventListener("abort", () => socket.destroy());
+    const options = { rejectUnauthorized: false, ALPNProtocols: protocols, ...name };
+    const socket = connectTls({ host: server.address, port: server.port, ...options });
     return { mapped: await ask(socket, "secureConnect", over), certificate: certificateOf(socket) };
   }, sleep);
 }
@@ -52,6 +55,8 @@ async function findings(
 }
 
 async function ask(socket: Socket, connected: "connect" | "secureConnect", over: AbortSignal): Promise<Endpoint> {
+  over.addEventListener("abort", () => socket.destroy());
+  // What fails here rejects below; what fails after the end is nobody's concern.
   socket.on("error", () => {});
   try {
     await once(socket, connected, { signal: over });

@@ -109,13 +109,14 @@ describe.runIf(needs("openssl"))("over TLS, a server", () => {
 
   test("tells our address, and its certificate is looked at but does not stop us", async () => {
     const names: unknown[] = [];
-    const server = createTlsServer(certificate(), (socket) => {
-      names.push(socket.servername);
+    const options = { ...certificate(), ALPNProtocols: ["http/1.1", "stun.turn"] };
+    const server = createTlsServer(options, (socket) => {
+      names.push(socket.servername, socket.alpnProtocol);
       socket.once("data", (request: Buffer) => socket.write(answerTo(request, socket)));
     });
     const found = await askOverTls(await at(server), "relay.example.org", never);
     expect(found).toMatchObject({ mapped: { address: "127.0.0.1" }, certificate: "DEPTH_ZERO_SELF_SIGNED_CERT" });
-    expect(names).toEqual(["relay.example.org"]);
+    expect(names).toEqual(["relay.example.org", "stun.turn"]);
   });
 
   test("that does not speak TLS is told so", async () => {
