@@ -2,6 +2,12 @@
 
 import { createHash } from "node:crypto";
 
+/** What a server can keep of one name in one realm in place of the password. */
+export interface LongTermKeys {
+  readonly md5: Uint8Array;
+  readonly sha256?: Uint8Array | undefined;
+}
+
 /**
  * The HMAC key of a long-term credential: 16 bytes for MD5, 32 for SHA-256. The username is taken as it stands in
  * USERNAME, where its sender has already prepared it.

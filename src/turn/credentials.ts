@@ -3,14 +3,18 @@
 
 import { createHmac } from "node:crypto";
 import type { Millis } from "../contract.ts";
+import { type LongTermKeys, longTermKey } from "../stun/keys.ts";
 
-export interface Credential {
+/** Holds the password, or where nobody but the user knows that, the keys that were made of it. */
+export type Credential = {
   /** What quotas count: a static name, or the user part of a name that expires. */
   readonly user: string;
-  readonly password: string;
   /** Infinity for static users. */
   readonly until: Millis;
-}
+} & (
+  | { readonly password: string; readonly keys?: undefined }
+  | { readonly keys: LongTermKeys; readonly password?: undefined }
+);
 
 /** The credentials that a name may stand for, none of them expired; a request must prove that it knows one of them. */
 export type Authenticate = (username: string, now: Millis) => readonly Credential[];
@@ -47,6 +51,17 @@ export function authenticator(sources: {
     const user = users.get(username);
     return user ? [user, ...vouched] : vouched;
   };
+}
+
+/** The key of a request's sender; undefined where we have keys, but none for this algorithm. */
+export function keyOf<Algorithm extends keyof LongTermKeys>(
+  credential: Credential,
+  username: string,
+  realm: string,
+  algorithm: Algorithm,
+): LongTermKeys[Algorithm] {
+  if (credential.keys) return credential.keys[algorithm];
+  return longTermKey(username, realm, credential.password, algorithm);
 }
 
 /** Username and password that a server with the same secret accepts until `untilSeconds` of Unix time. */

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { attributeTable } from "../../src/stun/attributes.ts";
+import { longTermKey } from "../../src/stun/keys.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { mintCredential } from "../../src/turn/credentials.ts";
 import { codeOf, peer, realm, secret, World } from "./world.ts";
@@ -155,6 +156,24 @@ describe("an answer from another user store", () => {
     for (const [i, username] of ["anna", "berta", "anna"].entries()) {
       Object.assign(world.client(`198.51.100.${i}`), { username, password: "welcome" }).allocates();
     }
+  });
+});
+
+describe("a credential of keys in place of a password", () => {
+  const until = Number.POSITIVE_INFINITY;
+  const keys = { md5: longTermKey("alice", realm, "wonderland") };
+
+  test("lets in who knows the password, and nobody else", () => {
+    const world = new World({ authenticate: () => [{ user: "alice", keys, until }] });
+    world.client().allocates();
+    const stranger = Object.assign(world.client("198.51.100.8"), { password: "underland" });
+    expect(codeOf(stranger.asks("allocate", udp))).toBe(401);
+  });
+
+  test("is no password for whoever sees the keys", () => {
+    const world = new World({ authenticate: () => [{ user: "alice", keys, until }] });
+    const thief = Object.assign(world.client(), { password: Buffer.from(keys.md5).toString("hex") });
+    expect(codeOf(thief.asks("allocate", udp))).toBe(401);
   });
 });
 
