@@ -52,10 +52,11 @@ export interface Engine {
   setOwner(ownAddress: number, port: number, slot: number): void;
   route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): void;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
-  /** The leg's socket is what it leaves by. */
-  send(...to: [...to: LegArguments, bytes: Uint8Array]): void;
+  /** The leg's socket is what it leaves by. False if that is a listener, and it could take no more. */
+  send(...to: [...to: LegArguments, bytes: Uint8Array]): boolean;
   arrive(slot: number, address: string, port: number, bytes: Uint8Array): void;
-  flush(now: number): void;
+  /** Sets the clock and wakes threads: those that have packets to send, or all that have any orders. */
+  flush(now: number, all: boolean): void;
   begin(): void;
   readable(worker: number, listener: number): number;
   release(worker: number, listener: number, position: number): void;

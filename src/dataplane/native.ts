@@ -42,6 +42,8 @@ export interface NativeOptions {
 }
 
 const mostThreads = 64;
+/** How long a thread that sleeps may go without hearing that a relay port is to be closed. */
+const lazyFlushMillis = 10;
 const defaultRelays = 65_536;
 /** A channel and a permission, both ways, for each relay port, and as much again for those that have several. */
 const waysPerRelay = 8;
@@ -72,7 +74,8 @@ class NativePlane implements Dataplane {
   readonly #connections = new Set<SocketId>();
   /** Relay ports that the portable plane opened for them, or will, and where. */
   readonly #delegated = new Map<SocketId, readonly Endpoint[]>();
-  #flushes: NodeJS.Immediate | undefined;
+  #urgentFlush: NodeJS.Immediate | undefined;
+  #lazyFlush: NodeJS.Timeout | undefined;
   #isClosed = false;
   #isStopped = false;
 
@@ -90,7 +93,7 @@ class NativePlane implements Dataplane {
       const engineOptions = { ...sizes, answersBinding, forwardsSends, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
     });
-    this.#engine.flush(options.now());
+    this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);
     this.#relays = new NativeRelays(this.#engine, options, ports, relays);
@@ -100,7 +103,7 @@ class NativePlane implements Dataplane {
   }
 
   async listen(transport: Transport, at: Endpoint): Promise<Listener> {
-    if (transport === "tcp") return this.#portable.listen(transport, at);
+    if (transport !== "udp") return this.#portable.listen(transport, at);
     const index = this.#listeners.size;
     if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
     const rings = this.#ringsOf(index);
@@ -115,7 +118,7 @@ class NativePlane implements Dataplane {
       at: { address: canonicalAddress(at.address), port },
     };
     this.#listeners.set(listener.socket, { listener, index, rings });
-    this.#engine.flush(this.#options.now());
+    this.#engine.flush(this.#options.now(), false);
     return listener;
   }
 
@@ -165,9 +168,10 @@ class NativePlane implements Dataplane {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#relays.closeAll();
-    this.#engine.flush(this.#options.now());
+    this.#engine.flush(this.#options.now(), true);
     await Promise.all([this.#relays.allClosed(), this.#portable.close()]);
-    clearImmediate(this.#flushes);
+    clearImmediate(this.#urgentFlush);
+    clearTimeout(this.#lazyFlush);
     this.#isStopped = true;
     this.#engine.stop();
   }
@@ -176,7 +180,7 @@ class NativePlane implements Dataplane {
     const { hand } = this.#options;
     const { relay: id } = action;
     const opened = await this.#relays.open(action);
-    this.#flushSoon();
+    this.#flushLater();
     if (opened === undefined || this.#isClosed) return;
     if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
     else hand({ is: "relay-opened", relay: id, at: opened.at });
@@ -186,7 +190,7 @@ class NativePlane implements Dataplane {
     if (this.#delegated.has(action.relay)) {
       this.#disown(action.relay);
       this.#portable.perform(action);
-    } else if (this.#relays.close(action.relay)) this.#flushSoon();
+    } else if (this.#relays.close(action.relay)) this.#flushLater();
   }
 
   #route(legs: Route): void {
@@ -194,21 +198,21 @@ class NativePlane implements Dataplane {
     const [from, to] = [this.#argumentsOf(client, true), this.#argumentsOf(peer, client.framing !== "indication")];
     if (!from || !to) return;
     this.#engine.route(...from, ...to, Math.min(client.until, peer.until));
-    this.#flushSoon();
+    this.#flushLater();
   }
 
   #unroute([client, peer]: Route): void {
     const [from, to] = [this.#argumentsOf(client, false), this.#argumentsOf(peer, false)];
     if (!from || !to) return;
     this.#engine.unroute(...from, ...to);
-    this.#flushSoon();
+    this.#flushLater();
   }
 
   #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
     const leg = this.#argumentsOf({ socket: via, peer: to, framing: "bare" }, true);
     if (!leg) return;
-    this.#engine.send(...leg, bytes);
-    this.#flushSoon();
+    if (!this.#engine.send(...leg, bytes)) this.#counters.congested += 1;
+    if (leg[0] >= maxListeners) this.#flushSoon();
   }
 
   /** Undefined for sockets that are closed. Policy is asked for peers, not for clients, and only where packets leave. */
@@ -222,13 +226,22 @@ class NativePlane implements Dataplane {
     return [number, code, peer.address, peer.port, isAllowed, this.#relays.ownAddress(peer.address)];
   }
 
-  /** Orders hold at once for packets that arrive from now on; threads that sleep are woken once for all of them. */
+  /** For what threads have to send: they are woken once for all of it. */
   #flushSoon(): void {
     if (this.#isStopped) return;
-    this.#flushes ??= setImmediate(() => {
-      this.#flushes = undefined;
-      this.#engine.flush(this.#options.now());
+    this.#urgentFlush ??= setImmediate(() => {
+      this.#urgentFlush = undefined;
+      this.#engine.flush(this.#options.now(), false);
     });
+  }
+
+  /** For all else: it holds at once for packets that arrive from now on, whenever the thread hears of it. */
+  #flushLater(): void {
+    if (this.#isStopped) return;
+    this.#lazyFlush ??= setTimeout(() => {
+      this.#lazyFlush = undefined;
+      this.#engine.flush(this.#options.now(), true);
+    }, lazyFlushMillis);
   }
 
   #wake(): void {

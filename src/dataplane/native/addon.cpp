@@ -110,10 +110,10 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   void unroute(const Napi::CallbackInfo& info) { engine_->unroute(legOf(info, 0), legOf(info, legArguments)); }
 
   /** A leg, of which the socket is what it leaves by, and the bytes. */
-  void send(const Napi::CallbackInfo& info) {
+  Napi::Value send(const Napi::CallbackInfo& info) {
     const Leg to = legOf(info, 0);
     const auto bytes = info[legArguments].As<Napi::Uint8Array>();
-    engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
+    return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength())));
   }
 
   /** Slot, address and port of the sender, bytes: a packet for this relay port from another plane's. */
@@ -122,7 +122,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
   }
 
-  void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0])); }
+  void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0]), info[1].As<Napi::Boolean>()); }
   void begin(const Napi::CallbackInfo&) { engine_->begin(); }
 
   /** Worker, listener. Returns up to where its ring may be read: a position that only grows. */

@@ -106,8 +106,9 @@ int Engine::listen(uint32_t listener, const Endpoint& at) {
     fds.push_back(fd);
   }
   if (shared_.workers > 1) steer(fds[0]);
+  listenerFds_[listener] = fds[0];
   for (unsigned i = 0; i < shared_.workers; i++)
-    push(i, {.kind = Command::Kind::listen, .socket = listener, .fd = fds[i]});
+    pushUrgently(i, {.kind = Command::Kind::listen, .socket = listener, .fd = fds[i]});
   return bound.port;
 }
 
@@ -167,6 +168,7 @@ int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, c
   relay.at = at;
   isSplit_[slot] = false;
   push(relay.worker, {.kind = Command::Kind::openRelay, .socket = maxListeners + slot});
+  workers_[relay.worker]->watch(fd, maxListeners + slot);
   return 0;
 }
 
@@ -215,25 +217,44 @@ void Engine::unroute(const Leg& client, const Leg& peer) {
   if (homeOf(peer) != homeOf(client)) push(homeOf(peer), command);
 }
 
-void Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
-  push(isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(to.peer),
-       {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
+bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
+  if (isRelay(socket)) {
+    const uint8_t worker = shared_.relays[slotOf(socket)].worker;
+    pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
+    return true;
+  }
+  SocketAddress address;
+  writeSocketAddress(address, to.peer, to.peer.port);
+  return to.peer.port != 0 && sendto(listenerFds_[socket], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, &address.any,
+                                     lengthOf(to.peer)) >= 0;
 }
 
 void Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length) {
   Leg peer{};
   peer.peer = from;
-  push(shared_.relays[slot].worker, {.kind = Command::Kind::arrive, .socket = maxListeners + slot, .peer = peer}, bytes, length);
+  const Command command{.kind = Command::Kind::arrive, .socket = maxListeners + slot, .peer = peer};
+  pushUrgently(shared_.relays[slot].worker, command, bytes, length);
 }
 
-void Engine::push(unsigned worker, const Command& command, const uint8_t* bytes, uint32_t length) {
-  shared_.queues[worker].push(command, bytes, length);
+void Engine::push(unsigned worker, const Command& command) {
+  shared_.queues[worker].push(command);
   told_ |= uint64_t{1} << worker;
 }
 
-void Engine::flush(Micros now) {
+void Engine::pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes, uint32_t length) {
+  shared_.queues[worker].push(command, bytes, length);
+  told_ |= uint64_t{1} << worker;
+  awaited_ |= uint64_t{1} << worker;
+}
+
+void Engine::flush(Micros now, bool all) {
   shared_.clockOffset.store(now * 1000 - Shared::monotonic(), std::memory_order_relaxed);
-  for (; told_ != 0; told_ &= told_ - 1) shared_.queues[std::countr_zero(told_)].wake();
+  for (uint64_t woken = all ? told_ : awaited_; woken != 0; woken &= woken - 1) {
+    const int worker = std::countr_zero(woken);
+    shared_.queues[worker].wake();
+    told_ &= ~(uint64_t{1} << worker);
+    awaited_ &= ~(uint64_t{1} << worker);
+  }
 }
 
 }  // namespace sluice

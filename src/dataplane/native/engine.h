@@ -48,10 +48,11 @@ class Engine {
   uint32_t placeOf(uint32_t slot) const { return Owners::place(slot, shared_.relays[slot].worker); }
   void route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
-  void send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
+  /** Out of a listener at once, false if its socket takes no more; out of a relay port when its worker gets to it. */
+  bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
   void arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length);
-  /** Wakes whoever has got orders, and sets the clock. */
-  void flush(Micros now);
+  /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
+  void flush(Micros now, bool all);
 
   /** From now on another `wake` comes. */
   void begin() { shared_.isAwake.store(false, std::memory_order_release); }
@@ -60,7 +61,9 @@ class Engine {
 
  private:
   unsigned homeOf(const Leg& leg) const;
-  void push(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
+  /** Orders about routes hold for every packet that arrives from now on, so nobody has to be woken for them. */
+  void push(unsigned worker, const Command& command);
+  void pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
   int openListener(const Endpoint& at, bool isShared, int& fd);
   void steer(int fd);
 
@@ -72,7 +75,11 @@ class Engine {
   Span<bool> isSplit_;
   /** By slot: workers that have yet to forget it. */
   Span<uint8_t> closing_;
+  /** Workers with orders, and those that have to be woken for them at once. */
   uint64_t told_ = 0;
+  uint64_t awaited_ = 0;
+  /** By listener: a socket that answers leave by. The workers close them. */
+  int listenerFds_[maxListeners];
 };
 
 }  // namespace sluice

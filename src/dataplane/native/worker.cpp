@@ -58,6 +58,11 @@ bool Worker::start() {
   return isRunning_;
 }
 
+void Worker::watch(int fd, uint32_t socket) {
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = socket}};
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+}
+
 void Worker::join() {
   if (isRunning_) pthread_join(thread_, nullptr);
   isRunning_ = false;
@@ -107,6 +112,7 @@ void Worker::serve(uint32_t socket) {
   const bool isAtRelay = isRelay(socket);
   bool& isReady = isAtRelay ? shared_.relays[slotOf(socket)].isReady : listeners_[socket].isReady;
   isReady = false;
+  obey();
   if (isAtRelay && !shared_.relays[slotOf(socket)].isOpen) return;
   const int fd = isAtRelay ? shared_.relays[slotOf(socket)].fd : listeners_[socket].fd;
   const unsigned wanted = isAtRelay ? relayTurn : listenerTurn;
@@ -341,14 +347,12 @@ void Worker::obey() {
 
 void Worker::perform(const Command& command, uint8_t* bytes) {
   switch (command.kind) {
-    case Command::Kind::listen: {
+    case Command::Kind::listen:
       listeners_[command.socket].fd = command.fd;
-      epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = command.socket}};
-      epoll_ctl(epoll_, EPOLL_CTL_ADD, command.fd, &event);
+      watch(command.fd, command.socket);
       break;
-    }
     case Command::Kind::openRelay:
-      openRelay(command);
+      shared_.relays[slotOf(command.socket)].isOpen = true;
       break;
     case Command::Kind::closeRelay:
       closeRelay(command.socket);
@@ -371,13 +375,6 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
   }
 }
 
-void Worker::openRelay(const Command& command) {
-  Relay& relay = shared_.relays[slotOf(command.socket)];
-  relay.isOpen = true;
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u32 = command.socket}};
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, relay.fd, &event);
-}
-
 void Worker::closeRelay(uint32_t socket) {
   Relay& relay = shared_.relays[slotOf(socket)];
   table_.forget(slotOf(socket));
@@ -394,16 +391,9 @@ void Worker::closeRelay(uint32_t socket) {
   hasHandedUp_ = true;
 }
 
-/** What the controller sends. Policy was asked where it made the order. */
+/** What the controller sends to a peer. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
   const Payload payload{bytes, command.length, 0};
-  if (!isRelay(command.socket)) {
-    const Listener& listener = listeners_[command.socket];
-    if (listener.fd < 0 || command.peer.peer.port == 0) return counters_.drop(Drop::congested);
-    toClients_.add(listener.fd, command.peer.peer, command.peer.peer.port, {bytes, 0, bytes, command.length, 0}, {});
-    if (toClients_.isFull()) sendAll();
-    return;
-  }
   if (!shared_.relays[slotOf(command.socket)].isOpen) return;
   const Leg& to = command.peer;
   if (to.mayLeave) table_.open(command.socket, to.peer);

@@ -18,6 +18,8 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   bool start();
+  /** From any thread: packets that come in by this socket are the worker's, once it has been told of it. */
+  void watch(int fd, uint32_t socket);
   /** After Command::stop. */
   void join();
 
@@ -61,7 +63,6 @@ class Worker {
 
   void obey();
   void perform(const Command& command, uint8_t* bytes);
-  void openRelay(const Command& command);
   void closeRelay(uint32_t socket);
   void send(const Command& command, uint8_t* bytes);
 
