@@ -1,76 +1,58 @@
 // The long-term credential mechanism, as a server applies it (RFC 8489 section 9.2.4).
 
 import { isIntact } from "../stun/integrity.ts";
-import { longTermKey, userhash } from "../stun/keys.ts";
-import { Challenges } from "./challenge.ts";
-import type { Authenticate, Credential } from "./credentials.ts";
+import { type Authenticate, type Credential, keyOf } from "./credentials.ts";
 import type { Nonces } from "./nonce.ts";
-import { choiceOf, type PasswordChoice } from "./password-algorithms.ts";
 import { type Identity, type Refusal, type Request, refuse } from "./request.ts";
-
-export interface LongTermMechanismOptions {
-  readonly realm: string;
-  readonly nonces: Nonces;
-  readonly authenticate: Authenticate;
-  /** Every name there is, or undefined where that cannot be known. */
-  readonly usernames: readonly string[] | undefined;
-}
-
-/** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
-const nobody: Credential = { user: "", password: "", until: 0 };
 
 export class LongTermMechanism {
   readonly #realm: string;
+  readonly #nonces: Nonces;
   readonly #authenticate: Authenticate;
-  readonly #challenges: Challenges;
-  /** By USERHASH. */
-  readonly #usernames: ReadonlyMap<string, string>;
   /** Kept for as long as its credential is, so that a key is made once. */
-  readonly #identities = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
+  readonly #identities = new WeakMap<Credential, Identity>();
+  /** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
+  readonly #nobody: Identity;
 
-  constructor({ realm, nonces, authenticate, usernames }: LongTermMechanismOptions) {
+  constructor(realm: string, nonces: Nonces, authenticate: Authenticate) {
     this.#realm = realm;
+    this.#nonces = nonces;
     this.#authenticate = authenticate;
-    this.#challenges = new Challenges(realm, nonces, { offersAnonymity: usernames !== undefined });
-    this.#usernames = new Map(usernames?.map((name) => [keyOf(userhash(name, realm)), name]));
+    this.#nobody = this.#identity("", { user: "", password: "", until: 0 });
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */
   identify(request: Request): Identity | Refusal {
-    const { now, message, bytes } = request;
-    const { userhash, realm, nonce, messageIntegrity, messageIntegritySha256 } = message.attributes;
-    const { username = userhash && (this.#usernames.get(keyOf(userhash)) ?? unknownName) } = message.attributes;
+    const { now, tuple, bytes } = request;
+    const { username, realm, nonce, messageIntegrity, messageIntegritySha256 } = request.message.attributes;
 
-    if (!messageIntegrity && !messageIntegritySha256) return this.#challenges.issue(401, request);
+    if (!messageIntegrity && !messageIntegritySha256) return this.#challenge(401, request);
     if (username === undefined || realm === undefined || nonce === undefined) return refuse(400);
-    const choice = choiceOf(message);
-    if (!choice) return refuse(400);
-    if (realm !== this.#realm) return this.#challenges.issue(401, request);
+    if (realm !== this.#realm) return this.#challenge(401, request);
 
     // The truncation that RFC 8489 section 14.6 allows is for usages to permit, and TURN does not.
-    if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenges.issue(401, request);
+    if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenge(401, request);
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
     const credentials = this.#authenticate(username, now);
-    const candidates = credentials.length > 0 ? credentials : [nobody];
-    const identity = candidates
-      .map((credential) => this.#identity(username, credential, choice))
-      .find(({ key }) => isIntact(bytes, key, algorithm));
-    if (!identity || identity.credential === nobody) return this.#challenges.issue(401, request);
+    const candidates = credentials.map((credential) => this.#identity(username, credential));
+    const identity = (candidates.length > 0 ? candidates : [this.#nobody]).find(({ key }) =>
+      isIntact(bytes, key, algorithm),
+    );
+    if (!identity || identity === this.#nobody) return this.#challenge(401, request);
 
-    return this.#challenges.isMet(request, nonce) ? identity : this.#challenges.issue(438, request);
-  }
-
-  #identity(username: string, credential: Credential, choice: PasswordChoice): Identity {
-    const ofCredential = this.#identities.get(credential) ?? new Map<PasswordChoice, Identity>();
-    const known = ofCredential.get(choice);
-    if (known?.username === username) return known;
-    const key = longTermKey(username, this.#realm, credential.password, choice.hash);
-    const identity = { username, credential, key, integrity: choice.integrity };
-    this.#identities.set(credential, ofCredential.set(choice, identity));
+    if (!this.#nonces.isFresh(nonce, now, tuple.from)) return this.#challenge(438, request);
     return identity;
   }
-}
 
-function keyOf(hash: Uint8Array): string {
-  return Buffer.from(hash).toString("latin1");
+  #identity(username: string, credential: Credential): Identity {
+    const known = this.#identities.get(credential);
+    if (known?.username === username) return known;
+    const identity = { username, credential, key: keyOf(credential, username, this.#realm, "md5") };
+    this.#identities.set(credential, identity);
+    return identity;
+  }
+
+  #challenge(code: 401 | 438, { now, tuple }: Request): Refusal {
+    return refuse(code, { realm: this.#realm, nonce: this.#nonces.issue(now, tuple.from) });
+  }
 }
