@@ -87,8 +87,8 @@ export class Client {
     this.#challenge = challenge;
   }
 
-  async askForChallenge(): Promise<Challenge> {
-    const reply = await this.request(wire.method.allocate, [wire.requestedTransport()]);
+  async askForChallenge(...more: readonly wire.Attribute[]): Promise<Challenge> {
+    const reply = await this.request(wire.method.allocate, [wire.requestedTransport(), ...more]);
     const [realm, nonce] = [wire.find(reply, wire.attribute.realm), wire.find(reply, wire.attribute.nonce)];
     must(wire.errorCodeOf(reply) === 401 && realm && nonce, `no usable challenge: ${describe(reply)}`);
     return { realm: realm.value.toString(), nonce: nonce.value, reply };

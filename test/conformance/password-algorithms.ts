@@ -14,6 +14,9 @@ export const sha256 = 2;
 export const passwordAlgorithmsBit = 0x80;
 export const usernameAnonymityBit = 0x40;
 
+/** A request has SOFTWARE (section 6.1), and is then not so short that a server may fear to amplify it. */
+const software = wire.attributeOf(attribute.software, "conformance suite of Sluice");
+
 /** The 24 feature bits of a nonce, or `undefined` when it has no nonce cookie (section 9.2). */
 export function featuresOf(nonce: Buffer): Buffer | undefined {
   const [, base64] = /^obMatJos2([A-Za-z0-9+/]{4})/.exec(nonce.toString("latin1")) ?? [];
@@ -21,7 +24,8 @@ export function featuresOf(nonce: Buffer): Buffer | undefined {
 }
 
 export async function features(client: Client): Promise<{ challenge: Challenge; bits: Buffer }> {
-  const challenge = await client.challenge();
+  const challenge = await client.askForChallenge(software);
+  client.startFrom(challenge);
   const bits = featuresOf(challenge.nonce);
   return { challenge, bits: bits ?? notSupported("the nonce has no cookie: a server of RFC 5389") };
 }

@@ -132,11 +132,14 @@ export function startSluice({ natDiscovery = false, dataplane = "auto" } = {}): 
 /** With `natDiscovery` it has a second address and port, which is what makes coturn serve RFC 5780. */
 export function startCoturn({ natDiscovery = false } = {}): Promise<RunningServer> {
   const addresses = hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"];
+  // Its second address has to come right behind the first of the family.
+  const listening = addresses.toSpliced(1, 0, ...(natDiscovery ? [alternateAddress] : []));
   return start("turnserver", ["-c"], (port, alternatePort) =>
     [
       `listening-port=${port}`,
-      ...(natDiscovery ? [`alt-listening-port=${alternatePort}`, `listening-ip=${alternateAddress}`] : []),
-      ...addresses.flatMap((address) => [`listening-ip=${address}`, `relay-ip=${address}`]),
+      `alt-listening-port=${alternatePort}`,
+      ...listening.map((address) => `listening-ip=${address}`),
+      ...addresses.map((address) => `relay-ip=${address}`),
       "allow-loopback-peers",
       "use-auth-secret",
       `static-auth-secret=${secret}`,
