@@ -3,12 +3,10 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type NatKind, NatLab, server } from "./nat-lab.ts";
 import { needs, needsNetworkNamespaces } from "./needs.ts";
+import { debianStun } from "./program.ts";
 
 const isPossible = needs("iproute2", "nftables") && needsNetworkNamespaces();
-
 const hasStun = needs("stun-client");
-/** With its path, since npm puts another program of this name first. */
-const debianStun = "/usr/bin/stun";
 
 const independent = "endpoint-independent";
 const address = "address-dependent";

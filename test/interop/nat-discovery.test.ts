@@ -5,10 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config/config.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
 import { needs } from "./needs.ts";
-import { run } from "./program.ts";
-
-/** With its path, since npm puts another program of this name first. */
-const debianStun = "/usr/bin/stun";
+import { debianStun, run } from "./program.ts";
 
 describe.each(["portable", "auto"])("on the plane %s", (dataplane) => {
   let relay: Relay;

@@ -8,6 +8,9 @@ export interface Outcome {
   readonly exitCode: number | null;
 }
 
+/** Of Debian's stun-client, with its path: npm puts another program of this name first. */
+export const debianStun = "/usr/bin/stun";
+
 export async function run(program: string, args: readonly string[], deadlineSeconds = 60): Promise<Outcome> {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: deadlineSeconds * 1000 });
   let output = "";
