@@ -5,13 +5,13 @@
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { vi } from "vitest";
 import type { Discovery } from "../../src/discover/discover.ts";
 import { type Outcome, run } from "./program.ts";
-import { newFolder } from "./server-process.ts";
 
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 export const server = { primary: "192.0.2.1", alternate: "192.0.2.2" };
@@ -52,7 +52,7 @@ export class NatLab {
   /** The namespace of the relay. */
   readonly #outside = `${this.#name}-relay`;
   readonly #namespaces: string[] = [];
-  readonly #folder = newFolder("nat-lab");
+  readonly #folder = mkdtempSync(join(tmpdir(), "sluice-nat-lab-"));
   #relay: ChildProcess | undefined;
   readonly #clients = new Map<NatKind, string>();
 
@@ -149,5 +149,6 @@ metrics: none
   readonly #remove = (): void => {
     this.#relay?.kill("SIGKILL");
     for (const namespace of this.#namespaces.splice(0)) this.#run("ip", ["netns", "delete", namespace]);
+    rmSync(this.#folder, { recursive: true, force: true });
   };
 }
