@@ -1,19 +1,19 @@
-// Two WebRTC peers with one relay between them: A sends megabytes to B, B answers with their SHA-256.
-// A program of its own, since an exception in a callback of node-datachannel ends the process.
-// Arguments: turn host, turn port, username, password, megabytes. Prints one line of JSON.
+// Two WebRTC peers in this process, each behind a TURN server of its own, and each at a loopback address of its own.
+// For programs that tests start, since an exception in a callback of node-datachannel ends the process.
 
-import { createHash, randomBytes } from "node:crypto";
 import nodeDataChannel from "node-datachannel";
 
-const [host, port, username, password, megabytes] = process.argv.slice(2);
-const chunkBytes = 16 * 1024;
-const totalBytes = Number(megabytes) * 1024 * 1024;
-const highWaterBytes = 512 * 1024;
 const kept = []; // wrappers that are collected close their channels
 
-const guard =
-  (callback) =>
-  (...values) => {
+/** Keeps a channel or connection for as long as the process lives. */
+export function keep(wrapper) {
+  kept.push(wrapper);
+  return wrapper;
+}
+
+/** A callback whose exceptions end the process with their story told. */
+export function guard(callback) {
+  return (...values) => {
     try {
       callback(...values);
     } catch (error) {
@@ -21,15 +21,50 @@ const guard =
       process.exit(1);
     }
   };
+}
 
-function peer(name, bindAddress) {
+/** Of two ICE servers, `{ hostname, port, username, password }`, the two peers, connected as soon as A makes a channel. */
+export function openPair(serverOfA, serverOfB) {
+  const a = openPeer("a", "127.0.0.2", serverOfA);
+  const b = openPeer("b", "127.0.0.3", serverOfB);
+  connect(a, b);
+  connect(b, a);
+  return { a, b };
+}
+
+/** Resolves when this peer has chosen its path for good. */
+export function isSettled(peer) {
+  return new Promise((resolve) => {
+    peer.onIceStateChange(
+      guard((state) => {
+        if (state === "completed") resolve();
+      }),
+    );
+  });
+}
+
+/** Says how it went, in one line of JSON, and ends the process. */
+export function finish({ a, b }, outcome) {
+  const pair = a.getSelectedCandidatePair();
+  console.log(JSON.stringify({ ...outcome, local: pair?.local.type, remote: pair?.remote.type }));
+  a.close();
+  b.close();
+  nodeDataChannel.cleanup();
+  process.exit(0);
+}
+
+function openPeer(name, bindAddress, server) {
   const connection = new nodeDataChannel.PeerConnection(name, {
-    iceServers: [{ hostname: host, port: Number(port), username, password, relayType: "TurnUdp" }],
+    iceServers: [{ ...server, relayType: "TurnUdp" }],
     iceTransportPolicy: "relay",
     bindAddress,
   });
-  kept.push(connection);
-  return connection;
+  connection.onStateChange(
+    guard((state) => {
+      if (state === "failed") throw new Error(`the connection of ${name} failed`);
+    }),
+  );
+  return keep(connection);
 }
 
 /** Candidates that come before the description they belong to would be refused. */
@@ -50,58 +85,3 @@ function connect(from, to) {
     }),
   );
 }
-
-const a = peer("a", "127.0.0.2");
-const b = peer("b", "127.0.0.3");
-connect(a, b);
-connect(b, a);
-
-b.onDataChannel(
-  guard((channel) => {
-    kept.push(channel);
-    const hash = createHash("sha256");
-    let received = 0;
-    channel.onMessage(
-      guard((message) => {
-        hash.update(message);
-        received += message.length;
-        if (received === totalBytes) channel.sendMessage(hash.digest("hex"));
-      }),
-    );
-  }),
-);
-
-const channel = a.createDataChannel("file");
-kept.push(channel);
-const sentHash = createHash("sha256");
-let sent = 0;
-
-function pump() {
-  while (sent < totalBytes && channel.bufferedAmount() < highWaterBytes) {
-    const chunk = randomBytes(Math.min(chunkBytes, totalBytes - sent));
-    sentHash.update(chunk);
-    sent += chunk.length;
-    channel.sendMessageBinary(chunk);
-  }
-}
-
-channel.setBufferedAmountLowThreshold(highWaterBytes / 2);
-channel.onBufferedAmountLow(guard(pump));
-channel.onOpen(guard(pump));
-channel.onMessage(
-  guard((answer) => {
-    const pair = a.getSelectedCandidatePair();
-    console.log(
-      JSON.stringify({
-        bytes: sent,
-        isWhole: answer === sentHash.digest("hex"),
-        local: pair?.local.type,
-        remote: pair?.remote.type,
-      }),
-    );
-    a.close();
-    b.close();
-    nodeDataChannel.cleanup();
-    process.exit(0);
-  }),
-);

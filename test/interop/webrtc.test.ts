@@ -7,7 +7,7 @@ import { readConfig } from "../../src/config/config.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
 import { run } from "./program.ts";
 
-const pair = fileURLToPath(new URL("./webrtc-pair.mjs", import.meta.url));
+const program = fileURLToPath(new URL("./webrtc-file.mjs", import.meta.url));
 const megabytes = 10;
 
 let relay: Relay;
@@ -29,8 +29,9 @@ afterAll(() => relay.stop());
 test("two WebRTC peers exchange 10 MB through the relay, by its own counters", async () => {
   const port = relay.listeners[0]?.at.port;
   const { output, exitCode } = await run(process.execPath, [
-    ...[pair, "127.0.0.1", `${port}`],
-    ...["alice", "wonderland", `${megabytes}`],
+    program,
+    JSON.stringify({ hostname: "127.0.0.1", port, username: "alice", password: "wonderland" }),
+    `${megabytes}`,
   ]);
   expect(exitCode, output).toBe(0);
   expect(JSON.parse(output)).toMatchObject({ isWhole: true, bytes: megabytes * 1024 * 1024 });
