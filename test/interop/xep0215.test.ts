@@ -4,19 +4,14 @@ import { type Client, client } from "@xmpp/client";
 import xml, { type Element } from "@xmpp/xml";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Component, type ComponentFact, startComponent } from "../../src/component/component.ts";
-import { ejabberd } from "./ejabberd.ts";
 import { needs } from "./needs.ts";
-import { prosody } from "./prosody.ts";
 import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import { xmppServers } from "./xmpp-servers.ts";
 
-const servers = [
-  { name: "Prosody", make: prosody, packages: ["prosody", "prosody-modules"] as const },
-  { name: "ejabberd", make: ejabberd, packages: ["ejabberd"] as const },
-];
 const discoInfo = "http://jabber.org/protocol/disco#info";
 const versions = ["urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1"];
 
-describe.each(servers)("XEP-0215 on $name", ({ make, packages }) => {
+describe.each(xmppServers)("XEP-0215 on $name", ({ make, packages }) => {
   describe.runIf(needs(...packages))("with our component", () => {
     let server: XmppServer;
     let component: Component;

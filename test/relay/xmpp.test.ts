@@ -10,19 +10,14 @@ import { readConfig } from "../../src/config/config.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
 import { writeChannelData } from "../../src/stun/channel-data.ts";
 import { TurnClient } from "../cli/turn-client.ts";
-import { ejabberd } from "../interop/ejabberd.ts";
 import { needs } from "../interop/needs.ts";
-import { prosody } from "../interop/prosody.ts";
 import { componentDomain, componentSecret, domain, password, type XmppServer } from "../interop/xmpp-server.ts";
+import { xmppServers } from "../interop/xmpp-servers.ts";
 
-const servers = [
-  { name: "Prosody", make: prosody, packages: ["prosody", "prosody-modules"] as const },
-  { name: "ejabberd", make: ejabberd, packages: ["ejabberd"] as const },
-];
 const extdisco = "urn:xmpp:extdisco:2";
 const channel = 0x4000;
 
-describe.each(servers)("a relay beside $name", ({ make, packages }) => {
+describe.each(xmppServers)("a relay beside $name", ({ make, packages }) => {
   describe.runIf(needs(...packages))("that knows it as a component", () => {
     let server: XmppServer;
     let relay: Relay;
