@@ -6,6 +6,7 @@ declare module "@xmpp/client" {
 
   export interface Client extends EventEmitter {
     readonly iqCaller: { request(iq: Element, timeoutMilliseconds?: number): Promise<Element> };
+    readonly status: string;
     readonly reconnect: { stop(): void };
     start(): Promise<unknown>;
     stop(): Promise<unknown>;
