@@ -52,7 +52,7 @@ export class NatLab {
   /** The namespace of the relay. */
   readonly #outside = `${this.#name}-relay`;
   readonly #namespaces: string[] = [];
-  readonly #folder = mkdtempSync(join(tmpdir(), "sluice-nat-lab-"));
+  #folder: string | undefined;
   #relay: ChildProcess | undefined;
   readonly #clients = new Map<NatKind, string>();
 
@@ -61,6 +61,7 @@ export class NatLab {
     process.once("exit", this.#remove);
     this.#addNamespace("relay");
     for (const address of Object.values(server)) this.#ip(this.#outside, `addr add ${address}/32 dev lo`);
+    this.#folder = mkdtempSync(join(tmpdir(), "sluice-nat-lab-"));
     const file = join(this.#folder, "sluice.yaml");
     writeFileSync(
       file,
@@ -149,6 +150,6 @@ metrics: none
   readonly #remove = (): void => {
     this.#relay?.kill("SIGKILL");
     for (const namespace of this.#namespaces.splice(0)) this.#run("ip", ["netns", "delete", namespace]);
-    rmSync(this.#folder, { recursive: true, force: true });
+    if (this.#folder) rmSync(this.#folder, { recursive: true, force: true });
   };
 }
