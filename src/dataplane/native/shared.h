@@ -15,13 +15,10 @@
 
 namespace sluice {
 
-/** One relay port. The controller's thread fills it in and pushes openRelay; from then on it is its worker's. */
+/** One relay port. The controller's thread fills it in, and not again before all workers have let go of it. */
 struct Relay {
   int fd;
   uint8_t worker;
-  bool isOpen;
-  /** Waits for its turn. */
-  bool isReady;
   /** As peers see it. */
   Endpoint at;
 };

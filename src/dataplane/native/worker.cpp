@@ -32,7 +32,8 @@ Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed)
       epoll_(epoll),
       counters_(*shared.counters[index]),
       table_(shared.ways, static_cast<uint32_t>(shared.relays.size()), seed),
-      ready_(shared.relays.size() + maxListeners),
+      sockets_(maxListeners + shared.relays.size()),
+      ready_(sockets_.size()),
       random_(seed * 0xd1342543de82ef95) {
   epoll_event event{.events = EPOLLIN, .data = {.u32 = orders}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, shared_.queues[index_].eventFd(), &event);
@@ -79,8 +80,8 @@ void Worker::run() {
     }
     flush();
   }
-  for (Listener& listener : listeners_)
-    if (listener.fd >= 0) ::close(listener.fd);
+  for (size_t i = 0; i < sockets_.size(); i++)
+    if (sockets_[i].fd != 0) ::close(sockets_[i].fd);
 }
 
 /** Sockets report once that something came (EPOLLET): they are in turn until they are read empty. */
@@ -100,25 +101,21 @@ void Worker::wait(bool mayBlock) {
 }
 
 void Worker::enqueue(uint32_t socket) {
-  bool& isReady = isRelay(socket) ? shared_.relays[slotOf(socket)].isReady : listeners_[socket].isReady;
-  if (isReady) return;
-  isReady = true;
+  if (sockets_[socket].isReady) return;
+  sockets_[socket].isReady = true;
   const size_t end = readyBegin_ + readyCount_;
   ready_[end < ready_.size() ? end : end - ready_.size()] = socket;
   readyCount_++;
 }
 
 void Worker::serve(uint32_t socket) {
-  const bool isAtRelay = isRelay(socket);
-  bool& isReady = isAtRelay ? shared_.relays[slotOf(socket)].isReady : listeners_[socket].isReady;
-  isReady = false;
+  sockets_[socket].isReady = false;
   obey();
-  if (isAtRelay && !shared_.relays[slotOf(socket)].isOpen) return;
-  const int fd = isAtRelay ? shared_.relays[slotOf(socket)].fd : listeners_[socket].fd;
-  const unsigned wanted = isAtRelay ? relayTurn : listenerTurn;
+  if (!isHere(socket)) return;
+  const unsigned wanted = isRelay(socket) ? relayTurn : listenerTurn;
   if (!inbox_.hasRoomFor(wanted)) flush();
   unsigned first;
-  const int count = inbox_.receive(fd, wanted, first);
+  const int count = inbox_.receive(sockets_[socket].fd, wanted, first);
   obey();
   for (int i = 0; i < count; i++) receive(socket, inbox_.take(first + static_cast<unsigned>(i)));
   if (count < 0 || static_cast<unsigned>(count) == wanted) enqueue(socket);
@@ -216,7 +213,7 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
       record->hops = static_cast<uint8_t>(hops);
       commit(relay.worker, record);
     }
-  } else if (!relay.isOpen) {
+  } else if (!isHere(to.socket)) {
     counters_.drop(Drop::congested);
   } else if (owner != 0) {
     account.add(1, payload.length);
@@ -255,17 +252,16 @@ void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& 
 }
 
 void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account) {
-  const Listener& listener = listeners_[to.socket];
   const uint32_t needed = headerBytesOf(to.framing);
   const bool hasRoom = payload.room >= needed;
   uint8_t* const end = hasRoom ? payload.bytes : toClients_.scratch() + mostHeaderBytes;
   const uint32_t headerBytes = writeHeader(end, to.framing, peer, payload.length, random_);
-  if (headerBytes == none || listener.fd < 0) {
+  if (headerBytes == none || !isHere(to.socket)) {
     counters_.drop(Drop::congested);
     return;
   }
   const Frame frame{end - headerBytes, headerBytes, payload.bytes, payload.length, paddingOf(to.framing, payload.length)};
-  toClients_.add(listener.fd, to.peer, to.peer.port, frame, account);
+  toClients_.add(sockets_[to.socket].fd, to.peer, to.peer.port, frame, account);
   if (toClients_.isFull()) sendAll();
 }
 
@@ -273,7 +269,7 @@ void Worker::answer(uint32_t socket, const Endpoint& from, const uint8_t* reques
   uint8_t* bytes = toClients_.scratch();
   toClients_.scratch();
   const uint32_t length = writeBindingAnswer(bytes, request, from, hasFingerprint);
-  toClients_.add(listeners_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0}, {});
+  toClients_.add(sockets_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0}, {});
   bump(counters_.answered, 1);
   if (toClients_.isFull()) sendAll();
 }
@@ -329,7 +325,7 @@ void Worker::arrive(Record& record) {
   obey();
   const Payload payload{record.bytes(), record.length, 0};
   if (record.kind == atListener) return fromClient(record.socket, record.from(), payload.bytes, payload.length, 0);
-  if (!shared_.relays[slotOf(record.socket)].isOpen) return counters_.drop(Drop::noPermission);
+  if (!isHere(record.socket)) return counters_.drop(Drop::noPermission);
   if (record.kind == atRelay) return fromPeer(record.socket, record.from(), payload, record.hops);
   const Leg to{record.socket, bare, record.from(), record.mayLeave != 0, record.ownAddress};
   toPeer(to, record.toPort, to.mayLeave, payload, accountOf(record.socket, true), record.hops);
@@ -348,11 +344,11 @@ void Worker::obey() {
 void Worker::perform(const Command& command, uint8_t* bytes) {
   switch (command.kind) {
     case Command::Kind::listen:
-      listeners_[command.socket].fd = command.fd;
+      sockets_[command.socket].fd = command.fd;
       watch(command.fd, command.socket);
       break;
     case Command::Kind::openRelay:
-      shared_.relays[slotOf(command.socket)].isOpen = true;
+      sockets_[command.socket].fd = shared_.relays[slotOf(command.socket)].fd;
       break;
     case Command::Kind::closeRelay:
       closeRelay(command.socket);
@@ -376,13 +372,12 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
 }
 
 void Worker::closeRelay(uint32_t socket) {
-  Relay& relay = shared_.relays[slotOf(socket)];
   table_.forget(slotOf(socket));
-  if (relay.worker == index_) {
+  if (isHere(socket)) {
     // What is on its way through this port goes first, and counts.
     sendAll();
-    relay.isOpen = false;
-    ::close(relay.fd);
+    ::close(sockets_[socket].fd);
+    sockets_[socket].fd = 0;
   }
   {
     const std::lock_guard guard(shared_.closedLock);
@@ -394,7 +389,7 @@ void Worker::closeRelay(uint32_t socket) {
 /** What the controller sends to a peer. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
   const Payload payload{bytes, command.length, 0};
-  if (!shared_.relays[slotOf(command.socket)].isOpen) return;
+  if (!isHere(command.socket)) return;
   const Leg& to = command.peer;
   if (to.mayLeave) table_.open(command.socket, to.peer);
   toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);

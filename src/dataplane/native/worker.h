@@ -31,9 +31,11 @@ class Worker {
     uint32_t room;
   };
 
-  struct Listener {
-    int fd = -1;
-    bool isReady = false;
+  struct Socket {
+    /** 0, which Node keeps for itself, unless packets that come in here are this worker's. */
+    int fd;
+    /** Waits for its turn. */
+    bool isReady;
   };
 
   void run();
@@ -46,6 +48,7 @@ class Worker {
 
   void fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room);
   bool isOpen(const Way& way, uint16_t port) const;
+  bool isHere(uint32_t socket) const { return sockets_[socket].fd != 0; }
   void fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops);
   void follow(const Verdict& verdict, const Endpoint& from, const Payload& payload, unsigned hops);
   void toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& payload, const Account& account, unsigned hops);
@@ -75,7 +78,8 @@ class Worker {
   /** Apart, since packets from clients and packets from peers come mixed, and leave by different sockets. */
   Outbox toPeers_;
   Outbox toClients_;
-  Listener listeners_[maxListeners];
+  /** Listeners, then relay ports. */
+  Span<Socket> sockets_;
   /** Sockets that have or may have something to read, in turn. A socket is in it once at most. */
   Span<uint32_t> ready_;
   size_t readyBegin_ = 0;

@@ -1,0 +1,176 @@
+// The engine with all its threads, without Node, under ThreadSanitizer or AddressSanitizer: relay ports are opened and
+// closed and routes come and go while packets arrive. ./churn SECONDS THREADS; it fails if nothing comes through.
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "engine.h"
+
+using namespace sluice;
+
+namespace {
+
+constexpr uint32_t slots = 8;
+constexpr uint16_t channel = 0x4001;
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::perror(what);
+  std::exit(1);
+}
+
+struct End {
+  int fd;
+  Endpoint at;
+};
+
+Endpoint loopback(uint16_t port) {
+  const uint8_t bytes[4] = {127, 0, 0, 1};
+  return {Address::of(bytes, 4), port, 4};
+}
+
+End openEnd() {
+  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  SocketAddress address;
+  writeSocketAddress(address, loopback(0), 0);
+  require(fd >= 0 && bind(fd, &address.any, sizeof address.v4) == 0, "bind");
+  socklen_t length = sizeof address;
+  getsockname(fd, &address.any, &length);
+  return {fd, endpointOf(address)};
+}
+
+void sendFrom(const End& end, const Endpoint& to, const void* bytes, size_t length) {
+  SocketAddress address;
+  writeSocketAddress(address, to, to.port);
+  sendto(end.fd, bytes, length, MSG_DONTWAIT, &address.any, sizeof address.v4);
+}
+
+/** Clients and peers, in a thread of their own: they send to everywhere, always, and count what comes. */
+class World {
+ public:
+  explicit World(uint16_t listener) : listener_(loopback(listener)) {
+    for (uint32_t i = 0; i < slots; i++) {
+      clients.push_back(openEnd());
+      peers.push_back(openEnd());
+    }
+    thread_ = std::thread([this] {
+      while (!isOver_) turn();
+    });
+  }
+  ~World() {
+    isOver_ = true;
+    thread_.join();
+    for (const auto* ends : {&clients, &peers})
+      for (const End& end : *ends) ::close(end.fd);
+  }
+
+  std::vector<End> clients;
+  std::vector<End> peers;
+  std::atomic<uint16_t> relayPorts[slots] = {};
+  std::atomic<uint64_t> received{0};
+
+ private:
+  void turn() {
+    const uint8_t frame[] = {channel >> 8, channel & 0xff, 0, 4, 'd', 'a', 't', 'a'};
+    const uint8_t stun[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+    for (uint32_t i = 0; i < slots; i++) {
+      sendFrom(clients[i], listener_, frame, sizeof frame);
+      sendFrom(clients[i], listener_, stun, sizeof stun);
+      if (const uint16_t port = relayPorts[i]) sendFrom(peers[i], loopback(port), "back", 4);
+    }
+    uint8_t bytes[256];
+    for (const auto* ends : {&clients, &peers})
+      for (const End& end : *ends)
+        while (recv(end.fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) received++;
+  }
+
+  const Endpoint listener_;
+  std::atomic<bool> isOver_{false};
+  std::thread thread_;
+};
+
+}  // namespace
+
+int main(int, char** arguments) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * std::atof(arguments[1])));
+  const auto workers = static_cast<unsigned>(std::atoi(arguments[2]));
+  std::vector<Counters> counters(workers);
+  std::vector<Usage> usage(slots);
+  Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .shortcuts = {true, true}, .counters = counters.data(),
+                          .usage = usage.data(), .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
+  Engine engine(options);
+  require(engine.start(options) == 0, "start");
+  constexpr uint32_t ringBytes = 64 * 1024;
+  std::vector<std::vector<uint64_t>> rings;
+  for (unsigned worker = 0; worker < workers; worker++) {
+    for (const uint32_t listener : {0u, maxListeners}) {
+      rings.emplace_back(ringBytes / sizeof(uint64_t));
+      engine.giveRing(worker, listener, reinterpret_cast<uint8_t*>(rings.back().data()), ringBytes);
+    }
+  }
+  engine.flush(0, false);
+  const int listener = engine.listen(0, loopback(0));
+  require(listener > 0, "listen");
+  engine.flush(0, true);
+
+  World world(static_cast<uint16_t>(listener));
+  bool isOpen[slots] = {};
+  bool isClosing[slots] = {};
+  uint64_t lives = 0;
+  for (uint64_t round = 1; std::chrono::steady_clock::now() < end; round++) {
+    const uint32_t slot = static_cast<uint32_t>(std::rand()) % slots;
+    const Leg client{0, channel, world.clients[slot].at, true, noOwnAddress};
+    const Leg permitted{0, indication, world.clients[slot].at, true, noOwnAddress};
+    const Leg peer{maxListeners + slot, bare, world.peers[slot].at, true, 0};
+    const Leg anyPort{maxListeners + slot, bare, {peer.peer.address, 0, 4}, false, 0};
+    const auto port = static_cast<uint16_t>(30'000 + slot);
+    if (!isOpen[slot] && !isClosing[slot]) {
+      // Now and then for another client, so that a route runs over two threads.
+      const Endpoint forWhom = world.clients[round % 3 == 0 ? (slot + 1) % slots : slot].at;
+      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom) != 0) continue;
+      isOpen[slot] = true;
+      world.relayPorts[slot] = port;
+      engine.setOwner(0, port, engine.placeOf(slot));
+      lives++;
+    } else if (isOpen[slot] && round % 16 == 0) {
+      isOpen[slot] = false;
+      isClosing[slot] = true;
+      engine.setOwner(0, port, 0);
+      engine.closeRelay(slot);
+    } else if (isOpen[slot]) {
+      switch (round % 5) {
+        case 0:
+          engine.unroute(client, peer);
+          break;
+        case 1:
+          engine.route(permitted, anyPort, INT64_MAX);
+          break;
+        case 2:
+          engine.send(maxListeners + slot, peer, reinterpret_cast<const uint8_t*>("sent"), 4);
+          engine.send(0, client, reinterpret_cast<const uint8_t*>("told"), 4);
+          break;
+        case 3:
+          engine.arrive(slot, world.peers[slot].at, reinterpret_cast<const uint8_t*>("here"), 4);
+          break;
+        default:
+          engine.route(client, peer, INT64_MAX);
+      }
+    }
+    engine.flush(0, round % 4 == 0);
+    engine.begin();
+    for (const uint32_t closed : engine.takeClosed()) isClosing[closed] = false;
+    for (unsigned worker = 0; worker < workers; worker++) engine.ring(worker, 0).drain([](Record&) {});
+    if (round % 8 == 0) poll(nullptr, 0, 1);
+  }
+  engine.stop();
+  std::printf("%lu relay ports opened, %lu packets received\n", lives, world.received.load());
+  return world.received > 0 ? 0 : 1;
+}
