@@ -3,7 +3,7 @@
 
 import { createHmac } from "node:crypto";
 import type { Millis } from "../contract.ts";
-import { type LongTermKeys, longTermKey } from "../stun/keys.ts";
+import { type LongTermKeys, longTermKey, userhash } from "../stun/keys.ts";
 
 /** Holds the password, or where nobody but the user knows that, the keys that were made of it. */
 export type Credential = {
@@ -18,6 +18,9 @@ export type Credential = {
 
 /** The credentials that a name may stand for, none of them expired; a request must prove that it knows one of them. */
 export type Authenticate = (username: string, now: Millis) => readonly Credential[];
+
+/** The name that a USERHASH stands for. */
+export type UsernameOf = (userhash: Uint8Array) => string | undefined;
 
 /** Names that secrets vouched for, and were asked about last. A call asks every few minutes. */
 const rememberedNames = 16_384;
@@ -53,6 +56,16 @@ export function authenticator(sources: {
   };
 }
 
+/**
+ * Finds static users by their hash. It is no use beside shared secrets: a name that those vouch for is not known before
+ * it comes, and its hash cannot be turned back.
+ */
+export function usernamesByHash(users: Iterable<string>, realm: string): UsernameOf {
+  const textOf = (userhash: Uint8Array) => Buffer.from(userhash).toString("latin1");
+  const names = new Map([...users].map((name) => [textOf(userhash(name, realm)), name]));
+  return (hash) => names.get(textOf(hash));
+}
+
 /** The key of a request's sender; undefined where we have keys, but none for this algorithm. */
 export function keyOf<Algorithm extends keyof LongTermKeys>(
   credential: Credential,
@@ -62,6 +75,11 @@ export function keyOf<Algorithm extends keyof LongTermKeys>(
 ): LongTermKeys[Algorithm] {
   if (credential.keys) return credential.keys[algorithm];
   return longTermKey(username, realm, credential.password, algorithm);
+}
+
+/** Whoever any of these knows. */
+export function authenticatingBy(...sources: readonly Authenticate[]): Authenticate {
+  return (username, now) => sources.flatMap((authenticate) => authenticate(username, now));
 }
 
 /** Username and password that a server with the same secret accepts until `untilSeconds` of Unix time. */

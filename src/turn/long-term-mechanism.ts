@@ -1,58 +1,82 @@
 // The long-term credential mechanism, as a server applies it (RFC 8489 section 9.2.4).
 
+import type { Millis } from "../contract.ts";
+import type { Attributes } from "../stun/attributes.ts";
 import { isIntact } from "../stun/integrity.ts";
-import { type Authenticate, type Credential, keyOf } from "./credentials.ts";
+import { Challenges } from "./challenges.ts";
+import { type Authenticate, type Credential, keyOf, type UsernameOf } from "./credentials.ts";
 import type { Nonces } from "./nonce.ts";
+import { choiceOf, type PasswordChoice } from "./password-algorithms.ts";
 import { type Identity, type Refusal, type Request, refuse } from "./request.ts";
+
+export interface LongTermMechanismOptions {
+  readonly realm: string;
+  readonly nonces: Nonces;
+  readonly authenticate: Authenticate;
+  /** Undefined where there are names that it could not find. */
+  readonly usernameOf: UsernameOf | undefined;
+}
+
+/** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
+const nobody: Credential = { user: "", password: "", until: 0 };
 
 export class LongTermMechanism {
   readonly #realm: string;
-  readonly #nonces: Nonces;
   readonly #authenticate: Authenticate;
+  readonly #challenges: Challenges;
+  readonly #usernameOf: UsernameOf;
   /** Kept for as long as its credential is, so that a key is made once. */
-  readonly #identities = new WeakMap<Credential, Identity>();
-  /** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
-  readonly #nobody: Identity;
+  readonly #known = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
 
-  constructor(realm: string, nonces: Nonces, authenticate: Authenticate) {
+  constructor({ realm, nonces, authenticate, usernameOf }: LongTermMechanismOptions) {
     this.#realm = realm;
-    this.#nonces = nonces;
     this.#authenticate = authenticate;
-    this.#nobody = this.#identity("", { user: "", password: "", until: 0 });
+    this.#challenges = new Challenges(realm, nonces, { offersAnonymity: usernameOf !== undefined });
+    this.#usernameOf = usernameOf ?? (() => undefined);
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */
   identify(request: Request): Identity | Refusal {
-    const { now, tuple, bytes } = request;
-    const { username, realm, nonce, messageIntegrity, messageIntegritySha256 } = request.message.attributes;
+    const { now, message, bytes } = request;
+    const { username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256 } = message.attributes;
 
-    if (!messageIntegrity && !messageIntegritySha256) return this.#challenge(401, request);
-    if (username === undefined || realm === undefined || nonce === undefined) return refuse(400);
-    if (realm !== this.#realm) return this.#challenge(401, request);
+    if (!messageIntegrity && !messageIntegritySha256) return this.#challenges.issue(401, request);
+    const isNamed = username !== undefined || userhash !== undefined;
+    if (!isNamed || realm === undefined || nonce === undefined) return refuse(400);
+    const choice = choiceOf(message);
+    if (!choice) return refuse(400);
+    if (realm !== this.#realm) return this.#challenges.issue(401, request);
 
     // The truncation that RFC 8489 section 14.6 allows is for usages to permit, and TURN does not.
-    if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenge(401, request);
+    if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenges.issue(401, request);
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
-    const credentials = this.#authenticate(username, now);
-    const candidates = credentials.map((credential) => this.#identity(username, credential));
-    const identity = (candidates.length > 0 ? candidates : [this.#nobody]).find(({ key }) =>
-      isIntact(bytes, key, algorithm),
-    );
-    if (!identity || identity === this.#nobody) return this.#challenge(401, request);
+    const candidates = this.#candidates(this.#nameOf(message.attributes), now, choice);
+    const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
+    if (!identity || identity.credential === nobody) return this.#challenges.issue(401, request);
 
-    if (!this.#nonces.isFresh(nonce, now, tuple.from)) return this.#challenge(438, request);
-    return identity;
+    return this.#challenges.isMet(request, nonce) ? identity : this.#challenges.issue(438, request);
   }
 
-  #identity(username: string, credential: Credential): Identity {
-    const known = this.#identities.get(credential);
-    if (known?.username === username) return known;
-    const identity = { username, credential, key: keyOf(credential, username, this.#realm, "md5") };
-    this.#identities.set(credential, identity);
-    return identity;
+  #nameOf({ username, userhash }: Attributes): string | undefined {
+    if (username !== undefined || !userhash) return username;
+    return this.#usernameOf(userhash);
   }
 
-  #challenge(code: 401 | 438, { now, tuple }: Request): Refusal {
-    return refuse(code, { realm: this.#realm, nonce: this.#nonces.issue(now, tuple.from) });
+  #candidates(username: string | undefined, now: Millis, choice: PasswordChoice): Identity[] {
+    const credentials = username === undefined ? [] : this.#authenticate(username, now);
+    if (username === undefined || credentials.length === 0) return this.#identities("", nobody, choice);
+    return credentials.flatMap((credential) => this.#identities(username, credential, choice));
+  }
+
+  /** None where we have no key of this kind. */
+  #identities(username: string, credential: Credential, choice: PasswordChoice): Identity[] {
+    const ofCredential = this.#known.get(credential) ?? new Map<PasswordChoice, Identity>();
+    const known = ofCredential.get(choice);
+    if (known?.username === username) return [known];
+    const key = keyOf(credential, username, this.#realm, choice.hash);
+    if (!key) return [];
+    const identity = { username, credential, key, integrity: choice.integrity };
+    this.#known.set(credential, ofCredential.set(choice, identity));
+    return [identity];
   }
 }

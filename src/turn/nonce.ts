@@ -1,9 +1,19 @@
-// Stateless nonces (RFC 8489 section 9.2.4): the time of issue and a MAC over it, the client's transport address and the
-// realm. There is nothing to store, so nothing to flood. They carry no nonce cookie (section 9.2): it would say which
-// security features we have, and we have none of them yet.
+// Stateless nonces (RFC 8489 section 9.2.4): the time of issue and a MAC over it, the client's transport address, the
+// realm and the nonce cookie before it, if there is one. There is nothing to store, so nothing to flood.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Endpoint, Millis } from "../contract.ts";
+
+/** Bits of the STUN security features (section 18.1), of which bit 0 is the most significant of 24. */
+export const passwordAlgorithmsFeature = 0x800000;
+export const usernameAnonymityFeature = 0x400000;
+
+/** What a nonce begins with to say that these features are there (section 9.2): 13 characters. */
+export function nonceCookie(features: number): string {
+  const bytes = Buffer.alloc(3);
+  bytes.writeUIntBE(features, 0, 3);
+  return `obMatJos2${bytes.toString("base64")}`;
+}
 
 export class Nonces {
   readonly #secret: Uint8Array;
@@ -16,31 +26,33 @@ export class Nonces {
     this.#lifetimeSeconds = lifetimeSeconds;
   }
 
-  /** 16 characters. One client gets the same again within the same second. */
-  issue(now: Millis, client: Endpoint): string {
-    return this.#nonce(Math.floor(now / 1000), client).toString("base64url");
+  /** The cookie and 15 characters. One client gets the same again within the same second. */
+  issue(now: Millis, client: Endpoint, cookie: string): string {
+    return cookie + this.#stamp(Math.floor(now / 1000), client, cookie).toString("base64url");
   }
 
-  /** Whether we issued it, to this client, and not too long ago. */
+  /** Whether we issued it, cookie and all, to this client, and not too long ago. */
   isFresh(nonce: string, now: Millis, client: Endpoint): boolean {
-    const bytes = Buffer.from(nonce, "base64url");
-    if (bytes.length !== nonceBytes || bytes.toString("base64url") !== nonce) return false;
-    const issued = bytes.readUInt32BE();
-    if (!timingSafeEqual(bytes, this.#nonce(issued, client))) return false;
+    const text = nonce.slice(-stampCharacters);
+    const stamp = Buffer.from(text, "base64url");
+    if (stamp.length !== stampBytes || stamp.toString("base64url") !== text) return false;
+    const issued = stamp.readUInt32BE();
     const ageSeconds = Math.floor(now / 1000) - issued;
-    return ageSeconds >= 0 && ageSeconds < this.#lifetimeSeconds;
+    if (ageSeconds < 0 || ageSeconds >= this.#lifetimeSeconds) return false;
+    return timingSafeEqual(stamp, this.#stamp(issued, client, nonce.slice(0, -stampCharacters)));
   }
 
-  #nonce(seconds: number, client: Endpoint): Buffer {
-    const nonce = Buffer.alloc(nonceBytes);
-    nonce.writeUInt32BE(seconds >>> 0);
+  #stamp(seconds: number, client: Endpoint, cookie: string): Buffer {
+    const stamp = Buffer.alloc(stampBytes);
+    stamp.writeUInt32BE(seconds >>> 0);
     createHmac("sha256", this.#secret)
-      .update(`${seconds >>> 0} ${client.address} ${client.port} ${this.#realm}`)
+      .update(`${cookie} ${seconds >>> 0} ${client.address} ${client.port} ${this.#realm}`)
       .digest()
-      .copy(nonce, 4, 0, nonceBytes - 4);
-    return nonce;
+      .copy(stamp, 4, 0, stampBytes - 4);
+    return stamp;
   }
 }
 
-/** Four of time and eight of MAC: short, so that a 401 stays within 2.5 times the smallest Allocate request. */
-const nonceBytes = 12;
+/** Four of time and seven of MAC: short, so that a 401 stays within 2.5 times the request that it answers. */
+const stampBytes = 11;
+const stampCharacters = 15;

@@ -3,6 +3,7 @@
 import type { Action, Endpoint, Listener, Millis, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { ErrorCode } from "../stun/error-codes.ts";
+import type { IntegrityAlgorithm } from "../stun/integrity.ts";
 import type { Message } from "../stun/message.ts";
 import type { Credential } from "./credentials.ts";
 
@@ -26,6 +27,8 @@ export interface Identity {
   readonly username: string;
   readonly credential: Credential;
   readonly key: Uint8Array;
+  /** What protects answers. */
+  readonly integrity: IntegrityAlgorithm;
 }
 
 export interface AuthenticRequest extends Request {
@@ -60,7 +63,7 @@ export interface Postponement {
 export type Outcome = Grant | Refusal | Replay | Postponement;
 
 export function fiveTuple(on: Listener, via: SocketId, from: Endpoint): FiveTuple {
-  const key = on.transport === "tcp" ? connectionKey(via) : `${via} ${from.address} ${from.port}`;
+  const key = on.transport === "udp" ? `${via} ${from.address} ${from.port}` : connectionKey(via);
   return { on, via, from, key };
 }
 

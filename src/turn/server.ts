@@ -5,13 +5,21 @@ import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
-import type { Authenticate } from "./credentials.ts";
+import type { Authenticate, UsernameOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import { reply } from "./reply.ts";
-import { type AuthenticRequest, fiveTuple, type Outcome, type Request, refuse, transactionOf } from "./request.ts";
+import {
+  type AuthenticRequest,
+  fiveTuple,
+  type Identity,
+  type Outcome,
+  type Request,
+  refuse,
+  transactionOf,
+} from "./request.ts";
 import { abandon, allocate, opened } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
@@ -29,6 +37,8 @@ export interface TurnOptions {
   /** Sent in answers to Allocate and Refresh, if at all. */
   readonly software?: string | undefined;
   readonly authenticate: Authenticate;
+  /** To be given only where it finds every name: clients are told then to send hashes (RFC 8489 section 14.4). */
+  readonly usernameOf?: UsernameOf | undefined;
   readonly peers: PeerPolicy;
   /** Of which there are relayed addresses. */
   readonly families: readonly Family[];
@@ -68,7 +78,8 @@ export class TurnServer implements Machine {
   readonly #mechanism: LongTermMechanism;
 
   constructor(options: TurnOptions) {
-    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, software, squares = [], ...rest } = options;
+    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
+    const { software, squares = [], ...rest } = others;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       ...rest,
@@ -78,7 +89,7 @@ export class TurnServer implements Machine {
       reservations: new Reservations(nonceSecret),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
-    this.#mechanism = new LongTermMechanism(realm, nonces, authenticate);
+    this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf });
   }
 
   handle(now: Millis, input: Input): Action[] {
@@ -120,7 +131,7 @@ export class TurnServer implements Machine {
 
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
-    return [...expired, ...this.#conclude(request, this.#decide(authentic), identity.key)];
+    return [...expired, ...this.#conclude(request, this.#decide(authentic), identity)];
   }
 
   #bind(request: Request): Outcome {
@@ -165,7 +176,7 @@ export class TurnServer implements Machine {
     if (this.#turn.allocations.find(allocation.tuple) !== allocation) {
       return [...abandon(opening), { do: "close-relay", relay }];
     }
-    return this.#conclude(request, opened(now, relay, opening, at, this.#turn), request.identity.key);
+    return this.#conclude(request, opened(now, relay, opening, at, this.#turn), request.identity);
   }
 
   #relayFailed(relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
@@ -176,7 +187,7 @@ export class TurnServer implements Machine {
     if (this.#turn.allocations.find(allocation.tuple) !== allocation) return abandoned;
     this.#turn.allocations.end(allocation, "deleted");
     const refusal = refuse(why === "exhausted" ? 508 : 440);
-    return [...abandoned, ...this.#conclude(request, refusal, request.identity.key)];
+    return [...abandoned, ...this.#conclude(request, refusal, request.identity)];
   }
 
   #takeOpening(relay: SocketId): Opening | undefined {
@@ -185,10 +196,10 @@ export class TurnServer implements Machine {
     return opening;
   }
 
-  #conclude(request: Request, outcome: Outcome, key?: Uint8Array): Action[] {
+  #conclude(request: Request, outcome: Outcome, identity?: Identity): Action[] {
     if ("postponed" in outcome) return [...outcome.postponed];
     const { tuple, message } = request;
-    const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, key);
+    const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, identity);
     if ("granted" in outcome) outcome.keep?.(bytes);
     const back = { via: tuple.via, to: tuple.from };
     const way = "granted" in outcome ? (outcome.way ?? back) : back;

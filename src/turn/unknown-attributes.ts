@@ -4,8 +4,8 @@ import { attributeTable } from "../stun/attributes.ts";
 import type { Message } from "../stun/message.ts";
 
 /**
- * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT, USERHASH and
- * PASSWORD-ALGORITHM are not among them: it does not do what they ask.
+ * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT is not among them: it does not
+ * do what that asks.
  */
 const comprehended: ReadonlySet<number> = new Set(
   (
@@ -26,6 +26,8 @@ const comprehended: ReadonlySet<number> = new Set(
       "evenPort",
       "requestedTransport",
       "messageIntegritySha256",
+      "passwordAlgorithm",
+      "userhash",
       "xorMappedAddress",
       "reservationToken",
     ] as const

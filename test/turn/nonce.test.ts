@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Nonces } from "../../src/turn/nonce.ts";
+import { Nonces, nonceCookie, passwordAlgorithmsFeature, usernameAnonymityFeature } from "../../src/turn/nonce.ts";
 
 const secret = new Uint8Array(16).fill(1);
 const nonces = new Nonces(secret, "example.org", 600);
@@ -7,10 +7,10 @@ const client = { address: "198.51.100.7", port: 5000 };
 const now = 1_800_000_000_500;
 
 describe("a nonce", () => {
-  const nonce = nonces.issue(now, client);
+  const nonce = nonces.issue(now, client, "");
 
   test("is short and made of characters that need no quoting", () => {
-    expect(nonce).toMatch(/^[A-Za-z0-9_-]{16}$/);
+    expect(nonce).toMatch(/^[A-Za-z0-9_-]{15}$/);
   });
 
   test("is fresh for its lifetime and then no more", () => {
@@ -20,7 +20,7 @@ describe("a nonce", () => {
   });
 
   test("from the future is none of ours", () => {
-    expect(nonces.isFresh(nonces.issue(now + 2000, client), now, client)).toBe(false);
+    expect(nonces.isFresh(nonces.issue(now + 2000, client, ""), now, client)).toBe(false);
   });
 
   test("is good for one address and port, one realm and one secret", () => {
@@ -48,8 +48,30 @@ describe("a nonce", () => {
     `${nonce}\n`,
     nonce.slice(1),
     "obMatJos2AAAA",
-    "é".repeat(16),
+    `obMatJos2AAAA${nonce}`,
+    "é".repeat(15),
   ])("is not %j", (text) => {
     expect(nonces.isFresh(text, now, client)).toBe(false);
+  });
+});
+
+describe("a nonce cookie", () => {
+  test("says which features there are, from the most significant bit on", () => {
+    expect(nonceCookie(0)).toBe("obMatJos2AAAA");
+    expect(nonceCookie(passwordAlgorithmsFeature)).toBe("obMatJos2gAAA");
+    expect(nonceCookie(usernameAnonymityFeature)).toBe("obMatJos2QAAA");
+    expect(nonceCookie(passwordAlgorithmsFeature | usernameAnonymityFeature)).toBe("obMatJos2wAAA");
+  });
+
+  test("is part of the nonce: without it, or with another one, it is none of ours", () => {
+    const cookie = nonceCookie(passwordAlgorithmsFeature);
+    const nonce = nonces.issue(now, client, cookie);
+    const rest = nonce.slice(13);
+    expect(nonce).toBe(cookie + rest);
+    expect(rest).toHaveLength(15);
+    expect(nonces.isFresh(nonce, now, client)).toBe(true);
+    for (const other of ["", nonceCookie(0), nonceCookie(usernameAnonymityFeature), "obMatJos3gAAA"]) {
+      expect(nonces.isFresh(other + rest, now, client)).toBe(false);
+    }
   });
 });

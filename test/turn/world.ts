@@ -38,6 +38,7 @@ export const sixthPeer: Endpoint = { address: "2a00:1450::1", port: 4000 };
 
 export const udpListener: Listener = { socket: 1, transport: "udp", at: { address: "192.0.2.1", port: 3478 } };
 export const tcpListener: Listener = { socket: 2, transport: "tcp", at: { address: "192.0.2.1", port: 3478 } };
+const tlsListener: Listener = { socket: 3, transport: "tls", at: { address: "192.0.2.1", port: 5349 } };
 
 export interface WorldOptions extends Partial<Omit<TurnOptions, "limits" | "peers">> {
   readonly limits?: Partial<Limits>;
@@ -47,7 +48,7 @@ export interface WorldOptions extends Partial<Omit<TurnOptions, "limits" | "peer
 export class World {
   now: Millis = 1_800_000_000_000;
   readonly server: TurnServer;
-  readonly listeners = { udp: udpListener, tcp: tcpListener };
+  readonly listeners = { udp: udpListener, tcp: tcpListener, tls: tlsListener };
   /** Relay ports that wait to be opened. They are opened at once unless `opensAtOnce` is false. */
   readonly opening: SocketId[] = [];
   readonly #wishes = new Map<SocketId, RelayPortWish>();
@@ -233,8 +234,9 @@ export class Client {
     return answer;
   }
 
+  /** Large enough a request to be offered what there is, of which an RFC 5389 client, as this one, knows nothing. */
   fetchNonce(): void {
-    this.nonce = this.asksBare("allocate", { requestedTransport: 17 }).attributes.nonce ?? "";
+    this.nonce = this.asksBare("allocate", { requestedTransport: 17, software: "a client" }).attributes.nonce ?? "";
   }
 
   /** Asks for an allocation, which is to be had, and returns the relayed address. */

@@ -1,0 +1,68 @@
+// What a client is told that has not shown yet who it is: realm, nonce, and what there is to choose from (RFC 8489
+// section 9.2.4).
+//
+// The offer of password algorithms makes a 401 about 90 bytes long. A request over UDP that is too small for that, and
+// may have come from anybody, is answered as RFC 5389 has it, in at most 70. That takes SHA-256 from clients whose first
+// Allocate has REQUESTED-TRANSPORT and nothing else; those that we know of, browsers, would not choose it anyway. Whoever
+// makes a request smaller on its way, so that the offer is not made, is found out by the next Allocate, which its
+// integrity protects and which has the same attributes (section 16.1.3).
+
+import type { Endpoint, Millis } from "../contract.ts";
+import type { Attributes } from "../stun/attributes.ts";
+import { padded } from "../stun/codecs.ts";
+import { encode } from "../stun/message.ts";
+import { Method } from "../stun/methods.ts";
+import { type Nonces, nonceCookie, passwordAlgorithmsFeature, usernameAnonymityFeature } from "./nonce.ts";
+import { offeredAlgorithms } from "./password-algorithms.ts";
+import { growthLimit } from "./reply.ts";
+import { type Refusal, type Request, refuse } from "./request.ts";
+
+export class Challenges {
+  readonly #realm: string;
+  readonly #nonces: Nonces;
+  readonly #cookie: string;
+  /** Of a 401 with an offer. */
+  readonly #offerBytes: number;
+
+  constructor(realm: string, nonces: Nonces, options: { readonly offersAnonymity: boolean }) {
+    this.#realm = realm;
+    this.#nonces = nonces;
+    const features = passwordAlgorithmsFeature | (options.offersAnonymity ? usernameAnonymityFeature : 0);
+    this.#cookie = nonceCookie(features);
+    const attributes = { errorCode: { code: 401, reason: "" }, ...this.#offer(0, { address: "0.0.0.0", port: 0 }) };
+    const transactionId = new Uint8Array(12);
+    this.#offerBytes = encode({ class: "error", method: Method.allocate, transactionId, attributes }).length;
+  }
+
+  issue(code: 401 | 438, request: Request): Refusal {
+    const { now, tuple, bytes } = request;
+    if (this.#hasRoomForOffer(request, bytes.length)) return refuse(code, this.#offer(now, tuple.from));
+    return refuse(code, { realm: this.#realm, nonce: this.#nonces.issue(now, tuple.from, "") });
+  }
+
+  /** Whether the nonce of an authentic request is good, and from the challenge that its client should have had. */
+  isMet(request: Request, nonce: string): boolean {
+    const { now, tuple, message } = request;
+    if (!this.#nonces.isFresh(nonce, now, tuple.from)) return false;
+    if (nonce.startsWith(this.#cookie) || message.method !== Method.allocate) return true;
+    return !this.#hasRoomForOffer(request, firstBytes(request));
+  }
+
+  #offer(now: Millis, client: Endpoint): Attributes {
+    const nonce = this.#nonces.issue(now, client, this.#cookie);
+    return { realm: this.#realm, nonce, passwordAlgorithms: offeredAlgorithms };
+  }
+
+  #hasRoomForOffer({ tuple, message }: Request, bytes: number): boolean {
+    return tuple.on.transport !== "udp" || this.#offerBytes <= bytes * growthLimit(message.method);
+  }
+}
+
+/** Bytes that a request must have had before it answered a challenge. A FINGERPRINT may have been added on its way. */
+function firstBytes({ message, bytes }: Request): number {
+  const { username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256, fingerprint } =
+    message.attributes;
+  const answers = [username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256];
+  const sizes = answers.map((value) => (value === undefined ? 0 : 4 + padded(Buffer.byteLength(value))));
+  return sizes.reduce((left, size) => left - size, bytes.length - (fingerprint === undefined ? 0 : 8));
+}
