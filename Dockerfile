@@ -1,10 +1,9 @@
-FROM node:24-bookworm-slim AS build
+# The first image has the compiler that builds the native plane; the second has what runs.
+FROM node:24-bookworm AS build
 WORKDIR /sluice
-COPY package.json package-lock.json ./
-RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY package.json package-lock.json tsconfig.json tsconfig.build.json binding.gyp ./
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts
+RUN npm ci && npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
 WORKDIR /sluice
@@ -12,6 +11,7 @@ ENV NODE_ENV=production
 COPY --from=build /sluice/package.json ./
 COPY --from=build /sluice/node_modules node_modules
 COPY --from=build /sluice/dist dist
+COPY --from=build /sluice/build/Release/sluice.node build/Release/sluice.node
 COPY config config
 RUN install -d -o node -g node -m 0700 /var/lib/sluice
 USER node
