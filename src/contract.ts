@@ -95,6 +95,8 @@ export type Fact =
       readonly transport: Transport;
       readonly client: Endpoint;
     }
+  /** A request whose answer might have been more than its network can be made to bear. */
+  | { readonly fact: "unanswered"; readonly method: string; readonly client: Endpoint }
   | {
       readonly fact: "allocation-opened";
       readonly relay: SocketId;

@@ -159,6 +159,7 @@ async function openMedia(
     peers,
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
+    replyRate: config.replyBudget,
     nonceSecret: randomBytes(32),
     newSocketId,
     squares,

@@ -33,6 +33,8 @@ export function startSluice({ stage, topology, at, folder }: Place, plane: "port
       "allocations-per-user": allocationLimit,
       "allocations-per-address": allocationLimit,
     },
+    // All clients are in one network.
+    "reply-budget": { "replies-per-second": 1_000_000_000, burst: 1_000_000_000 },
     log: { level: "warn" },
     state: folder,
   };

@@ -30,6 +30,7 @@ export interface LogSink {
 /** Of the facts that are not `info`. */
 const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
   answered: "debug",
+  unanswered: "debug",
   "iq-answered": "debug",
   // A stranger can have as many as he likes.
   "stanza-dropped": "debug",

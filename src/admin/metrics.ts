@@ -110,6 +110,10 @@ const methodNames: ReadonlySet<string> = new Set(
   Object.keys(Method).map((name) => name.charAt(0).toUpperCase() + name.slice(1)),
 );
 
+function methodLabel(method: string): string {
+  return methodNames.has(method) ? method : "other";
+}
+
 function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: Fact) => void {
   const registers = [registry];
   let bindingsKnown = 0;
@@ -124,6 +128,12 @@ function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: 
         this.inc({ method: "Binding", code: "0", transport: "udp" }, bindings - bindingsKnown);
       bindingsKnown = bindings;
     },
+  });
+  const unanswered = new Counter({
+    name: "sluice_unanswered_requests_total",
+    help: "Requests of strangers whose network has had too many replies already, by method.",
+    labelNames: ["method"],
+    registers,
   });
   const opened = new Counter({
     name: "sluice_allocations_opened_total",
@@ -141,8 +151,9 @@ function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: 
   allocations.set(0);
 
   return (fact) => {
-    if (fact.fact === "answered") {
-      const method = methodNames.has(fact.method) ? fact.method : "other";
+    if (fact.fact === "unanswered") unanswered.inc({ method: methodLabel(fact.method) });
+    else if (fact.fact === "answered") {
+      const method = methodLabel(fact.method);
       const code = fact.code === 0 || fact.code in reasonPhrases ? String(fact.code) : "other";
       answers.inc({ method, code, transport: fact.transport });
     } else if (fact.fact === "allocation-opened") {

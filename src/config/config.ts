@@ -4,6 +4,7 @@
 import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
 import type { Limits } from "../turn/limits.ts";
+import type { ReplyRate } from "../turn/reply-budget.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
 import { natDiscoveryMistakes } from "./nat-discovery.ts";
 import { configSchema } from "./schema.ts";
@@ -26,6 +27,7 @@ export interface Config {
   /** Networks, in CIDR notation. */
   readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
   readonly quota: Limits;
+  readonly replyBudget: ReplyRate;
   readonly natDiscovery?: NatDiscovery;
   readonly xmpp?: Xmpp;
   readonly log: LogConfig;

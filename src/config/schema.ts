@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { familyOf } from "../contract.ts";
 import { defaultLimits } from "../turn/limits.ts";
+import { defaultReplyRate } from "../turn/reply-budget.ts";
 import {
   cidr,
   domainName,
@@ -53,6 +54,10 @@ export function configSchema(sources: SecretSources) {
       "allocations-per-address": limit.prefault(defaultLimits.allocationsPerAddress),
       "permissions-per-allocation": limit.prefault(defaultLimits.permissionsPerAllocation),
       "channels-per-allocation": limit.prefault(defaultLimits.channelsPerAllocation),
+    }).prefault({}),
+    "reply-budget": section({
+      "replies-per-second": limit.prefault(defaultReplyRate.repliesPerSecond),
+      burst: limit.prefault(defaultReplyRate.burst),
     }).prefault({}),
     "nat-discovery": section({
       "alternate-address": oneOrMore(relayAddress)

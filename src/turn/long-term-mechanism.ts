@@ -54,7 +54,8 @@ export class LongTermMechanism {
     const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
     if (!identity || identity.credential === nobody) return this.#challenges.issue(401, request);
 
-    return this.#challenges.isMet(request, nonce) ? identity : this.#challenges.issue(438, request);
+    if (this.#challenges.isMet(request, nonce)) return identity;
+    return { ...this.#challenges.issue(438, request), by: identity };
   }
 
   #nameOf({ username, userhash }: Attributes): string | undefined {

@@ -48,6 +48,8 @@ export interface Grant {
 export interface Refusal {
   readonly refused: ErrorCode;
   readonly attributes: Attributes;
+  /** Who asked, where that is known and yet the request is to be sent again. */
+  readonly by?: Identity;
 }
 
 /** The answer that the same transaction had before, byte for byte (RFC 8489 section 6.3.1). */

@@ -11,6 +11,7 @@ import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import { reply } from "./reply.ts";
+import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts";
 import {
   type AuthenticRequest,
   fiveTuple,
@@ -46,6 +47,8 @@ export interface TurnOptions {
   /** 16 random bytes or more. Whoever has them can make nonces, but no credentials. */
   readonly nonceSecret: Uint8Array;
   readonly nonceLifetimeSeconds?: number;
+  /** What strangers can make us send to one network. */
+  readonly replyRate?: ReplyRate;
   readonly newSocketId: () => SocketId;
   /** UDP listeners at which clients may find out how their NAT behaves (RFC 5780): for each family, four or none. */
   readonly squares?: readonly Square[];
@@ -76,10 +79,11 @@ export class TurnServer implements Machine {
   readonly #turn: Turn;
   readonly #views: ReadonlyMap<SocketId, Square>;
   readonly #mechanism: LongTermMechanism;
+  readonly #replies: ReplyBudget;
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
-    const { software, squares = [], ...rest } = others;
+    const { software, squares = [], replyRate = defaultReplyRate, ...rest } = others;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       ...rest,
@@ -90,6 +94,7 @@ export class TurnServer implements Machine {
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
     this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf });
+    this.#replies = new ReplyBudget(replyRate, nonceSecret);
   }
 
   handle(now: Millis, input: Input): Action[] {
@@ -121,17 +126,32 @@ export class TurnServer implements Machine {
     const { bytes, message } = request;
     const { method } = message;
     if (!methodNames.has(method)) return [];
-    if (message.malformed.includes(brokenList)) return this.#conclude(request, refuse(400));
-    if (method === Method.binding) return this.#conclude(request, this.#bind(request));
+    if (message.malformed.includes(brokenList)) return this.#answerStranger(request, refuse(400));
+    if (method === Method.binding) return this.#answerStranger(request, this.#bind(request));
 
     // Nothing can come of so little, and a challenge would be three times its size.
-    if (bytes.length < smallestAllocateBytes) return this.#conclude(request, refuse(400));
+    if (bytes.length < smallestAllocateBytes) return this.#answerStranger(request, refuse(400));
     const identity = this.#mechanism.identify(request);
-    if ("refused" in identity) return this.#conclude(request, identity);
+    if ("refused" in identity) return this.#answerStranger(request, identity);
 
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
     return [...expired, ...this.#conclude(request, this.#decide(authentic), identity)];
+  }
+
+  /** Over a stream nobody asks in another's name, so nothing is counted there. */
+  #answerStranger(request: Request, outcome: Outcome): Action[] {
+    const { now, tuple, message } = request;
+    const isOwed = tuple.on.transport !== "udp" || this.#comesFromOwner(request, outcome);
+    if (isOwed || this.#replies.admits(tuple.from.address, now)) return this.#conclude(request, outcome);
+    const method = methodNames.get(message.method) ?? "";
+    return [{ do: "report", fact: { fact: "unanswered", method, client: tuple.from } }];
+  }
+
+  /** Who has an allocation here and an old nonce needs a new one, or loses it. */
+  #comesFromOwner({ tuple }: Request, outcome: Outcome): boolean {
+    const by = "refused" in outcome ? outcome.by : undefined;
+    return by !== undefined && this.#turn.allocations.find(tuple)?.username === by.username;
   }
 
   #bind(request: Request): Outcome {

@@ -50,6 +50,7 @@ describe("metrics", () => {
     metrics.count(answered("Allocate", 401));
     metrics.count(answered("Allocate", 401));
     metrics.count(answered("CreatePermission", 0));
+    metrics.count({ fact: "unanswered", method: "Binding", client });
     for (const relay of [1, 2]) {
       metrics.count({
         fact: "allocation-opened",
@@ -62,6 +63,7 @@ describe("metrics", () => {
     }
     metrics.count({ fact: "allocation-closed", relay: 1, user: "alice", why: "expired" });
     const text = await metrics.read();
+    expect(text).toContain('sluice_unanswered_requests_total{method="Binding"} 1\n');
     expect(text).toContain('sluice_answers_total{method="Allocate",code="401",transport="udp"} 2\n');
     expect(text).toContain('sluice_answers_total{method="CreatePermission",code="0",transport="udp"} 1\n');
     expect(text).toContain('sluice_allocations_opened_total{transport="tcp",family="ipv6"} 2\n');
