@@ -12,7 +12,8 @@ export interface Endpoint {
 }
 
 export type Family = 4 | 6;
-export type Transport = "udp" | "tcp";
+/** Between a client and us. */
+export type Transport = "udp" | "tcp" | "tls";
 
 /** Names one listener, one accepted stream connection or one relay port. Never reused while the process lives. */
 export type SocketId = number;

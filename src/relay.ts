@@ -20,15 +20,17 @@ import {
   type Listener,
   type Millis,
   type PlaneCounters,
-  type PlaneOptions,
   type RelayAddress,
   type SocketId,
   Unavailable,
 } from "./contract.ts";
+import { Certificates } from "./dataplane/certificates.ts";
 import { choosePlane } from "./dataplane/choose.ts";
 import { Loop } from "./dataplane/loop.ts";
+import type { StreamingPlaneOptions } from "./dataplane/stream.ts";
 import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
+import { certifiedHost, watchCertificates } from "./relay/watched-certificates.ts";
 import { authenticator, mintCredential } from "./turn/credentials.ts";
 import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
 import { TurnServer } from "./turn/server.ts";
@@ -50,6 +52,8 @@ export interface Relay {
   counters(): PlaneCounters;
   /** Of the connection to the XMPP server, if there is to be one. */
   componentState(): string | undefined;
+  /** Reads anew what stands in files and may change while it runs: the certificates. */
+  reload(): Promise<void>;
   /** Resolves when every socket is closed. */
   stop(): Promise<void>;
 }
@@ -82,10 +86,11 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   return {
     listeners: media.listeners,
     relayAddresses: media.relayAddresses,
-    doors: doorsOf(media.listeners, media.relayAddresses),
+    doors: doorsOf(media.listeners, media.relayAddresses, certifiedHost(media.certificates)),
     metrics: admin?.at,
     counters: () => media.plane.counters(),
     componentState,
+    reload: () => media.reload(),
     async stop() {
       isStopping = true;
       log.info("stopping");
@@ -116,6 +121,8 @@ interface Media {
   /** Listeners that are there for NAT discovery only. */
   readonly further: readonly Listener[];
   readonly relayAddresses: readonly RelayAddress[];
+  readonly certificates: Certificates | undefined;
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -128,7 +135,9 @@ async function openMedia(
   const newSocketId = socketIds();
   // Which peers may be reached depends on the ports that the listeners get: until then, none and nothing.
   let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
-  const planeOptions: PlaneOptions = {
+  const certificates = config.tls.length > 0 ? await Certificates.open(config.tls) : undefined;
+  const planeOptions: StreamingPlaneOptions = {
+    entrance: { certificates },
     relayAddresses,
     relayPorts: config.relayPorts,
     mayReach: (peer) => mind?.peers.mayReach(peer) ?? false,
@@ -171,13 +180,19 @@ async function openMedia(
     fault: (error) => moves.log.fact({ fact: "fault-of-ours", error }),
   });
   mind = { peers, loop };
+  const watch = certificates && watchCertificates(certificates, moves.log, now);
 
   return {
     plane,
     listeners,
     further,
     relayAddresses,
+    certificates,
+    async reload() {
+      await watch?.reload();
+    },
     async stop() {
+      watch?.stop();
       loop.stop();
       await plane.close();
     },
@@ -206,7 +221,7 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 }
 
 function openPlane(
-  options: PlaneOptions,
+  options: StreamingPlaneOptions,
   { dataplane, listen, natDiscovery }: Pick<Config, "dataplane" | "listen" | "natDiscovery">,
   moves: Moves,
 ): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
@@ -333,8 +348,8 @@ function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics }: Comp
 }
 
 /** Under one name, also a listener of a family that we do not relay in. */
-function offeredDoors({ listeners, relayAddresses }: Media, host: string | undefined): Door[] {
-  if (host === undefined) return doorsOf(listeners, relayAddresses);
+function offeredDoors({ listeners, relayAddresses, certificates }: Media, host: string | undefined): Door[] {
+  if (host === undefined) return doorsOf(listeners, relayAddresses, certifiedHost(certificates));
   return listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
 }
 

@@ -63,21 +63,30 @@ function trying({ secret: [secret], user }: Config, doors: readonly Door[], now:
       : mintCredential(secret, "try", Math.floor(now / 1000) + triedForSeconds);
   return [
     `Try it${secret === undefined ? "" : ", for 24 hours"}:`,
-    ...doors.map(({ transport, host, port }) => `  turn:${hostPort({ address: host, port })}?transport=${transport}`),
+    ...doors.map((door) => `  ${uriOf(door)}`),
     `  username:   ${username}`,
     `  credential: ${credential}`,
     "",
   ];
 }
 
+/** RFC 7065. */
+function uriOf({ transport, host, port }: Door): string {
+  const place = hostPort({ address: host, port });
+  return transport === "tls" ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
+}
+
 function pasting({ host, port }: Door, doors: readonly Door[], secret: string): string[] {
   const services = doors.filter((door) => door.host === host && door.port === port);
+  const tls = doors.find(({ transport }) => transport === "tls");
   return [
     'Prosody, with "turn_external" in modules_enabled:',
-    `  turn_external_host = "${host}"`,
+    // One host for all; who connects over TLS has to find it in the certificate.
+    `  turn_external_host = "${tls?.host ?? host}"`,
     `  turn_external_port = ${port}`,
     `  turn_external_secret = "${secret}"`,
     ...(services.some(({ transport }) => transport === "tcp") ? ["  turn_external_tcp = true"] : []),
+    ...(tls ? [`  turn_external_tls_port = ${tls.port}`] : []),
     "",
     "ejabberd, under modules:",
     "  mod_stun_disco:",
@@ -88,6 +97,9 @@ function pasting({ host, port }: Door, doors: readonly Door[], secret: string): 
       ({ transport }) =>
         `      - { type: turn, host: "${host}", port: ${port}, transport: ${transport}, restricted: true }`,
     ),
+    ...(tls
+      ? [`      - { type: turns, host: "${tls.host}", port: ${tls.port}, transport: tcp, restricted: true }`]
+      : []),
     "",
   ];
 }

@@ -1,6 +1,7 @@
 // `sluice serve`: runs the relay until SIGTERM or SIGINT. Each flag has the name of its key and takes the place of it.
 
 import { once } from "node:events";
+import { resolve } from "node:path";
 import { Command } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
 import { keptSecret, stateFolder } from "../config/kept-secret.ts";
@@ -9,6 +10,7 @@ import { telling } from "./failures.ts";
 import { greeting, type Started } from "./greeting.ts";
 
 export interface RunningRelay extends Started {
+  reload(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -24,6 +26,8 @@ interface Flags {
   readonly relayPorts?: string;
   readonly dataplane?: string;
   readonly metrics?: string;
+  readonly tlsCertificate?: string;
+  readonly tlsKey?: string;
   readonly loopback?: true;
 }
 
@@ -31,10 +35,14 @@ export function serveCommand(startRelay: StartRelay): Command {
   return new Command("serve")
     .summary("run the relay")
     .description(
-      "Runs the relay until SIGTERM or SIGINT. Without a file, it makes its own secret and says what to do next.",
+      "Runs until SIGTERM or SIGINT; SIGHUP reads files anew. Without a file, makes its own secret and says what to do next.",
     )
     .option("--config <file>", "the configuration, as config/sluice.yaml shows it; flags win over it")
-    .option("--listen <url>", "where clients arrive: udp://0.0.0.0:3478, tcp://[::]:3478; repeatable", collect)
+    .option(
+      "--listen <url>",
+      "where clients arrive: udp://0.0.0.0:3478, tcp://[::]:3478, tls://0.0.0.0:5349; repeatable",
+      collect,
+    )
     .option("--user <name:password>", "a static user; repeatable", collect)
     .option("--secret <secret>", "shared secret for credentials that expire")
     .option("--realm <realm>", "the realm that clients are asked for")
@@ -42,6 +50,8 @@ export function serveCommand(startRelay: StartRelay): Command {
     .option("--relay-ports <first-last>", "their range, for example 49152-65535")
     .option("--dataplane <name>", "what moves the packets: auto, native or portable")
     .option("--metrics <url>", "where Prometheus asks: http://127.0.0.1:9641, or none")
+    .option("--tls-certificate <file>", "what TLS clients are shown, for --listen tls://0.0.0.0:5349")
+    .option("--tls-key <file>", "the certificate's key")
     .option("--loopback", "allow loopback peers, for a try-out on one machine")
     .action((flags: Flags) => telling(() => serve(flags, startRelay)));
 }
@@ -56,6 +66,7 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   // Who reads the greeting may go away and leave the relay running.
   process.stdout.on("error", () => {});
   if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
+  process.on("SIGHUP", () => void relay.reload());
   await stopped;
   await relay.stop();
 }
@@ -66,12 +77,21 @@ function needsKeptSecret({ secret, user, xmpp }: Config): boolean {
 }
 
 /** The flags as keys of the configuration. */
-function keysOf({ config: _, user, relayAddress, relayPorts, ...same }: Flags): Record<string, unknown> {
+function keysOf({
+  config: _,
+  user,
+  relayAddress,
+  relayPorts,
+  tlsCertificate,
+  tlsKey,
+  ...same
+}: Flags): Record<string, unknown> {
   const keys = {
     ...same,
     user: user && usersOf(user),
     "relay-address": relayAddress,
     "relay-ports": relayPorts,
+    tls: tlsCertificate === undefined && tlsKey === undefined ? undefined : tlsOf(tlsCertificate, tlsKey),
   };
   return Object.fromEntries(Object.entries(keys).filter(([, value]) => value !== undefined));
 }
@@ -84,6 +104,11 @@ function usersOf(written: readonly string[]): Record<string, string> {
       return [user.slice(0, colon), user.slice(colon + 1)];
     }),
   );
+}
+
+/** Paths from here, and not from the folder of the file. */
+function tlsOf(certificate: string | undefined, key: string | undefined): Record<string, unknown> {
+  return { certificate: certificate && resolve(certificate), key: key && resolve(key) };
 }
 
 function collect(value: string, before: readonly string[] = []): string[] {

@@ -3,8 +3,10 @@
 
 import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
+import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Limits } from "../turn/limits.ts";
 import type { ReplyRate } from "../turn/reply-budget.ts";
+import { certificateMistakes } from "./certificates.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
 import { natDiscoveryMistakes } from "./nat-discovery.ts";
 import { configSchema } from "./schema.ts";
@@ -12,6 +14,8 @@ import { readYamlFile } from "./yaml-file.ts";
 
 export interface Config {
   readonly listen: readonly Listen[];
+  /** What TLS clients are shown: the first to who asks for no name. */
+  readonly tls: readonly CertificateFiles[];
   /** Static users: passwords by name. */
   readonly user: ReadonlyMap<string, string>;
   /** Shared secrets for credentials with an expiry date. The first one signs, all are accepted. */
@@ -86,7 +90,10 @@ export function readConfig({ file, flags = {}, env = process.env }: ConfigSource
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   const config = schema.parse({ ...written?.value, ...flags });
   const locate = written?.locate ?? flagPlace;
-  const conflicts = natDiscoveryMistakes(config).map(({ path, message }) => ({ ...locate(path, "value"), message }));
+  const conflicts = [...certificateMistakes(config), ...natDiscoveryMistakes(config)].map(({ path, message }) => ({
+    ...locate(path, "value"),
+    message,
+  }));
   if (conflicts.length > 0) throw new ConfigError(conflicts);
   return config;
 }

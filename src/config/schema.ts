@@ -12,10 +12,12 @@ import {
   ipAddress,
   listenUrl,
   metricsUrl,
+  pathFrom,
   portRange,
   realmName,
   type SecretSources,
   secretText,
+  serverName,
   userName,
   xmppService,
 } from "./values.ts";
@@ -23,6 +25,7 @@ import {
 /** Reads the file's kebab-case keys into a camelCase value. `sources` are for the secrets that stand elsewhere. */
 export function configSchema(sources: SecretSources) {
   const secret = secretText(sources);
+  const path = pathFrom(sources.folder);
   return section({
     listen: z
       .array(listenUrl)
@@ -31,6 +34,7 @@ export function configSchema(sources: SecretSources) {
         eachOnce(({ transport, at }) => (at.port === 0 ? undefined : `${transport} ${at.address} ${at.port}`)),
       )
       .prefault(["udp://0.0.0.0:3478", "tcp://0.0.0.0:3478", "udp://[::]:3478", "tcp://[::]:3478"]),
+    tls: oneOrMore(section({ certificate: path, key: path, names: z.array(serverName).prefault([]) })).prefault([]),
     user: z
       .record(userName, secret)
       .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))

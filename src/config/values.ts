@@ -25,10 +25,11 @@ function text<Value>(expected: string, read: (written: string) => Value | undefi
 }
 
 export const listenUrl = text(
-  "udp://ADDRESS:PORT or tcp://ADDRESS:PORT, an IPv6 address in brackets",
+  "udp://, tcp:// or tls://ADDRESS:PORT, an IPv6 address in brackets",
   (written): { transport: Transport; at: Endpoint } | undefined => {
     const url = endpointUrl(written);
-    return url && (url.scheme === "udp" || url.scheme === "tcp") ? { transport: url.scheme, at: url.at } : undefined;
+    const transport = (["udp", "tcp", "tls"] as const).find((known) => known === url?.scheme);
+    return url && transport ? { transport, at: url.at } : undefined;
   },
 );
 
@@ -80,6 +81,11 @@ export const hostName = text("a host name or an address", (written): string | un
   /^[\w.-]+$/.test(written) ? written.toLowerCase() : canonicalAddress(written),
 );
 
+/** What a TLS client may ask for. */
+export const serverName = text("a DNS name, or *. and one", (written): string | undefined =>
+  /^(\*\.)?[\w-]+(\.[\w-]+)*$/.test(written) ? written.toLowerCase() : undefined,
+);
+
 export const domainName = text("a domain", (written): string | undefined =>
   /^[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,
 );
@@ -95,6 +101,11 @@ export const realmName = text("1 to 127 characters", (written): string | undefin
 
 /** Any text but the empty one. */
 export const filled = text("at least one character", (written): string | undefined => written || undefined);
+
+/** Relative ones start from `folder`. */
+export function pathFrom(folder: string) {
+  return filled.transform((path) => resolve(folder, path));
+}
 
 /** A literal text, `{ env: NAME }` or `{ file: PATH }`; the line end that closes a file is not part of the secret. */
 export function secretText(sources: SecretSources) {

@@ -1,8 +1,9 @@
 // Which plane moves the packets: one by name, or the best that this machine can have.
 
-import { type Dataplane, type PlaneOptions, Unavailable } from "../contract.ts";
+import { type Dataplane, Unavailable } from "../contract.ts";
 import { type NativeOptions, nativePlane } from "./native.ts";
 import { portablePlane } from "./portable.ts";
+import type { StreamingPlaneOptions } from "./stream.ts";
 
 export type PlaneName = "auto" | "native" | "portable";
 
@@ -13,7 +14,7 @@ export interface Choice {
 }
 
 /** Throws `Unavailable` when a plane asked for by name is not to be had. `auto` always finds one. */
-export function choosePlane(name: PlaneName, options: PlaneOptions, native: NativeOptions = {}): Choice {
+export function choosePlane(name: PlaneName, options: StreamingPlaneOptions, native: NativeOptions = {}): Choice {
   if (name === "portable") return { plane: portablePlane(options), whyNoBetter: undefined };
   try {
     return { plane: nativePlane(options, native), whyNoBetter: undefined };

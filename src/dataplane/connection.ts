@@ -21,7 +21,6 @@ export interface ConnectionOptions {
 }
 
 export class Connection {
-  readonly transport = "tcp";
   readonly id: SocketId;
   readonly listener: Listener;
   readonly client: Endpoint;

@@ -26,6 +26,7 @@ import { NativeRelays, placesOf } from "./native-relays.ts";
 import { type HandedUp, UpRing } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
+import type { StreamingPlaneOptions } from "./stream.ts";
 
 export interface NativeOptions {
   /** One thread each; as many as this machine has cores if not said. */
@@ -49,7 +50,7 @@ const defaultRelays = 65_536;
 const waysPerRelay = 8;
 
 /** Throws `Unavailable` with the reason why this machine cannot have it. */
-export function nativePlane(options: PlaneOptions, native: NativeOptions = {}): Dataplane {
+export function nativePlane(options: StreamingPlaneOptions, native: NativeOptions = {}): Dataplane {
   return new NativePlane(options, native);
 }
 
@@ -79,7 +80,7 @@ class NativePlane implements Dataplane {
   #isClosed = false;
   #isStopped = false;
 
-  constructor(options: PlaneOptions, native: NativeOptions) {
+  constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
     const { answersBinding = true, forwardsSends = true, handUp = handUpLimits, clock } = native;
     const addon = loadAddon();

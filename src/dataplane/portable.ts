@@ -9,7 +9,6 @@ import {
   type Leg,
   type Listener,
   type PlaneCounters,
-  type PlaneOptions,
   type RelayPortWish,
   type SocketId,
   type Transport,
@@ -21,7 +20,7 @@ import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.
 import { Relay } from "./relay.ts";
 import { type RelayPort, type RelayPorts, type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
-import { type StreamLimits, Streams, streamLimits } from "./stream.ts";
+import { type StreamingPlaneOptions, type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
 import { bindUdp, type UdpSocket } from "./udp-socket.ts";
 
@@ -56,7 +55,7 @@ export interface Neighbourhood {
 }
 
 export function portablePlane(
-  options: PlaneOptions,
+  options: StreamingPlaneOptions,
   limits: PortableLimits = portableLimits,
   neighbourhood?: Neighbourhood,
 ): Dataplane & Neighbour {
@@ -65,7 +64,7 @@ export function portablePlane(
 
 class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
-  readonly #options: PlaneOptions;
+  readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
   readonly #framer = new Framer();
   readonly #lost = () => this.#tally.drop("congested");
@@ -85,10 +84,11 @@ class PortablePlane implements Dataplane, Neighbour {
   readonly #sweeps: NodeJS.Timeout;
   #isClosed = false;
 
-  constructor(options: PlaneOptions, limits: PortableLimits, neighbourhood: Neighbourhood | undefined) {
+  constructor(options: StreamingPlaneOptions, limits: PortableLimits, neighbourhood: Neighbourhood | undefined) {
     this.#options = options;
     this.#budget = new HandUpBudget(limits.handUp);
     this.#streams = new Streams({
+      ...options.entrance,
       limits: limits.streams,
       now: options.now,
       newSocketId: options.newSocketId,
@@ -105,7 +105,7 @@ class PortablePlane implements Dataplane, Neighbour {
   async listen(transport: Transport, at: Endpoint): Promise<Listener> {
     const id = this.#options.newSocketId();
     try {
-      return transport === "tcp" ? await this.#streams.listen(id, at) : await this.#listenUdp(id, at);
+      return transport === "udp" ? await this.#listenUdp(id, at) : await this.#streams.listen(id, transport, at);
     } catch (cause) {
       throw new Unavailable(`cannot listen on ${transport} ${at.address} port ${at.port}`, { cause });
     }
@@ -244,7 +244,7 @@ class PortablePlane implements Dataplane, Neighbour {
       this.#options.hand({ is: "relay-failed", relay: id, why: "no-such-family" });
       return;
     }
-    const transport = this.#streams.connection(via) ? "tcp" : "udp";
+    const transport = this.#streams.connection(via)?.listener.transport ?? "udp";
     this.#opening.add(id);
     const bound = await this.#bindRelay(id, ports, port);
     const isWanted = this.#opening.delete(id);

@@ -1,11 +1,26 @@
-// TCP listeners and the connections they accept: how many, from whom, and for how long without a word.
+// TCP and TLS listeners and the connections they accept: how many, from whom, and for how long without a word.
 
+import { strict as assert } from "node:assert";
 import { createServer, type Server, type Socket } from "node:net";
-import { type Endpoint, familyOf, type Listener, type Millis, type SocketId } from "../contract.ts";
+import {
+  type Endpoint,
+  familyOf,
+  type Listener,
+  type Millis,
+  type PlaneOptions,
+  type SocketId,
+  type Transport,
+  Unavailable,
+} from "../contract.ts";
+import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
+import type { Certificates } from "./certificates.ts";
 import { Connection } from "./connection.ts";
 import { canonicalAddress } from "./endpoint.ts";
+import { secure } from "./tls.ts";
 
-export interface StreamLimits {
+export type StreamTransport = Exclude<Transport, "udp">;
+
+export interface StreamLimits extends ArrivalLimits {
   readonly connections: number;
   /** From one IP address; an office behind one NAT is one. */
   readonly connectionsPerAddress: number;
@@ -20,12 +35,26 @@ export const streamLimits: StreamLimits = {
   connectionsPerAddress: 500,
   firstFrameMillis: 30_000,
   idleMillis: 15 * 60_000,
+  // Each holds some 50 KB for its handshake.
+  arrivals: 1000,
+  arrivalMillis: 10_000,
 };
 
 /** Bytes that Node holds for a connection before it says that it is full. Small: what is in there cannot be given up. */
 const writeBufferBytes = 16 * 1024;
 
-export interface StreamsOptions {
+/** What a stream passes before it is a connection. */
+export interface EntranceOptions {
+  /** For listeners that take TLS. */
+  readonly certificates?: Certificates | undefined;
+}
+
+/** Of a plane that takes streams. */
+export interface StreamingPlaneOptions extends PlaneOptions {
+  readonly entrance?: EntranceOptions;
+}
+
+export interface StreamsOptions extends EntranceOptions {
   readonly limits: StreamLimits;
   readonly now: () => Millis;
   readonly newSocketId: () => SocketId;
@@ -40,11 +69,13 @@ export interface StreamsOptions {
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #servers = new Set<Server>();
+  readonly #arrivals: Arrivals;
   readonly #connections = new Map<SocketId, Connection>();
   readonly #perAddress = new Map<string, number>();
 
   constructor(options: StreamsOptions) {
     this.#options = options;
+    this.#arrivals = new Arrivals(options.limits);
   }
 
   get size(): number {
@@ -55,13 +86,14 @@ export class Streams {
     return this.#connections.get(id);
   }
 
-  /** Rejects with the system's error. */
-  listen(socket: SocketId, { address, port }: Endpoint): Promise<Listener> {
+  /** Rejects with the system's error, or where there is no certificate for TLS. */
+  async listen(socket: SocketId, transport: StreamTransport, { address, port }: Endpoint): Promise<Listener> {
+    if (transport === "tls" && !this.#options.certificates) throw new Unavailable("there is no certificate");
     const server = createServer({ noDelay: true, highWaterMark: writeBufferBytes });
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host: address, port, ipv6Only: familyOf(address) === 6, exclusive: true }, () => {
-        const listener: Listener = { socket, transport: "tcp", at: endpointOf(server.address(), address, port) };
+        const listener: Listener = { socket, transport, at: endpointOf(server.address(), address, port) };
         // From here on an error is a connection that could not be accepted, for want of file descriptors.
         server.removeListener("error", reject).on("error", this.#options.lost);
         server.on("connection", (client) => this.#accept(listener, client));
@@ -73,6 +105,7 @@ export class Streams {
 
   /** Hangs up on connections that have been silent for too long. */
   sweep(now: Millis): void {
+    this.#arrivals.sweep(now);
     for (const connection of this.#connections.values()) {
       const { since, hasHeard } = connection.silence;
       const { firstFrameMillis, idleMillis } = this.#options.limits;
@@ -87,6 +120,7 @@ export class Streams {
   async close(): Promise<void> {
     const closed = [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve)));
     for (const connection of this.#connections.values()) connection.hangUp();
+    this.#arrivals.close();
     await Promise.all(closed);
   }
 
@@ -99,12 +133,36 @@ export class Streams {
       socket.destroy();
       return;
     }
-    const { now, newSocketId, receive, lost } = this.#options;
+    this.#count(address, 1);
+    socket.once("close", () => this.#count(address, -1));
     const client = { address, port: remotePort };
+    if (listener.transport === "tls") this.#secure(listener, client, socket);
+    else this.#connect(listener, client, socket);
+  }
+
+  #secure(listener: Listener, client: Endpoint, socket: Socket): void {
+    const { certificates, now } = this.#options;
+    assert(certificates);
+    this.#arrivals.begin(socket, now());
+    const secured = secure(socket, certificates, writeBufferBytes).on("error", () => {});
+    secured.once("secure", () => {
+      this.#arrivals.end(socket);
+      this.#connect(listener, client, secured);
+    });
+  }
+
+  #connect(listener: Listener, client: Endpoint, socket: Socket): void {
+    if (this.#connections.size >= this.#options.limits.connections) {
+      socket.destroy();
+      return;
+    }
+    const { now, newSocketId, receive, lost } = this.#options;
     const connection = new Connection(socket, { id: newSocketId(), listener, client, now, receive, lost });
     this.#connections.set(connection.id, connection);
-    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
-    socket.once("close", () => this.#forget(connection));
+    socket.once("close", () => {
+      this.#connections.delete(connection.id);
+      this.#options.hungUp(connection.id);
+    });
   }
 
   #hasRoomFor(address: string): boolean {
@@ -112,12 +170,10 @@ export class Streams {
     return this.#connections.size < connections && (this.#perAddress.get(address) ?? 0) < connectionsPerAddress;
   }
 
-  #forget({ id, client }: Connection): void {
-    this.#connections.delete(id);
-    const left = (this.#perAddress.get(client.address) ?? 0) - 1;
-    if (left > 0) this.#perAddress.set(client.address, left);
-    else this.#perAddress.delete(client.address);
-    this.#options.hungUp(id);
+  #count(address: string, change: 1 | -1): void {
+    const count = (this.#perAddress.get(address) ?? 0) + change;
+    if (count > 0) this.#perAddress.set(address, count);
+    else this.#perAddress.delete(address);
   }
 }
 

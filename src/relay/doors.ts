@@ -11,24 +11,37 @@ export interface Door {
   readonly port: number;
 }
 
-/** A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. */
-export function doorsOf(listeners: readonly Listener[], relayAddresses: readonly RelayAddress[]): Door[] {
-  return listeners.flatMap(({ transport, at }) => {
+/**
+ * A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. `tlsHost` is the
+ * name that TLS clients can check the certificate by, if there is one.
+ */
+export function doorsOf(
+  listeners: readonly Listener[],
+  relayAddresses: readonly RelayAddress[],
+  tlsHost?: string,
+): Door[] {
+  const doors = listeners.flatMap(({ transport, at }) => {
     const relay = relayAddresses.find(({ bind }) =>
       isWildcard(at) ? familyOf(bind) === familyOf(at.address) : bind === at.address,
     );
     const host = relay?.external ?? relay?.bind ?? (isWildcard(at) ? undefined : at.address);
-    return host === undefined ? [] : [{ transport, host, port: at.port }];
+    if (host === undefined) return [];
+    return [{ transport, host: transport === "tls" ? (tlsHost ?? host) : host, port: at.port }];
   });
+  return eachOnce(doors);
 }
 
 /** One entry a place and transport, however many listeners stand behind it. */
 export function servicesOf(doors: readonly Door[]): ExternalService[] {
   const services = doors.flatMap(({ transport, ...place }): ExternalService[] => [
     ...(transport === "udp" ? [{ type: "stun" as const, ...place }] : []),
-    { type: "turn", ...place, transport },
+    transport === "tls" ? { type: "turns", ...place, transport: "tcp" } : { type: "turn", ...place, transport },
   ]);
-  return [...new Map(services.map((service) => [JSON.stringify(service), service])).values()];
+  return eachOnce(services);
+}
+
+function eachOnce<Item>(items: readonly Item[]): Item[] {
+  return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
 }
 
 /** Everywhere that a packet meets this listener, on a machine with these addresses. */

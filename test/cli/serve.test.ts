@@ -5,8 +5,11 @@ import { once } from "node:events";
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { authenticator } from "../../src/turn/credentials.ts";
+import { makeCertificate } from "../dataplane/certificate-files.ts";
+import { needs } from "../interop/needs.ts";
 import { newFolder, startSluice } from "./sluice-process.ts";
 import { TurnClient } from "./turn-client.ts";
 
@@ -113,6 +116,47 @@ describe("the first run", () => {
     await invited.allocate();
     const peer = { xorPeerAddress: [{ address: "127.0.0.1", port: 9 }] };
     expect(await invited.ask("createPermission", peer)).toMatchObject({ class: "success" });
+  });
+});
+
+describe.runIf(needs("openssl"))("a certificate", () => {
+  const tlsOf = (certificate: string, key: string) => [
+    ...["serve", "--listen", "udp://127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--metrics", "none", "--loopback"],
+    ...["--tls-certificate", certificate, "--tls-key", key],
+  ];
+
+  test("makes a turns: URI, and lines to paste", async () => {
+    const { certificate, key } = makeCertificate(newFolder(), ["relay.example.org"]);
+    const sluice = startSluice(tlsOf(certificate, key));
+    await sluice.printed(greeted);
+    const port = /^ {2}tls:\/\/127\.0\.0\.1:(\d+)$/m.exec(sluice.stdout())?.[1];
+    expect(sluice.stdout()).toContain(`\n  turns:relay.example.org:${port}?transport=tcp\n`);
+    expect(sluice.stdout()).toContain(`\n  turn_external_host = "relay.example.org"\n`);
+    expect(sluice.stdout()).toContain(`\n  turn_external_tls_port = ${port}\n`);
+    expect(sluice.stdout()).toContain(`{ type: turns, host: "relay.example.org", port: ${port}, transport: tcp,`);
+  });
+
+  test("is read anew on SIGHUP, and a broken one is told of while the old one stays", async () => {
+    const folder = newFolder();
+    const { certificate, key } = makeCertificate(folder, ["old.example.org"]);
+    const sluice = startSluice(tlsOf(certificate, key));
+    await sluice.printed(greeted, /"names":"old\.example\.org"/);
+    const port = Number(/tls:\/\/127\.0\.0\.1:(\d+)/.exec(sluice.stdout())?.[1]);
+    const shown = () =>
+      new Promise((resolve, reject) => {
+        const client = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
+          resolve(client.getPeerCertificate().subject.CN);
+          client.destroy();
+        }).on("error", reject);
+      });
+    makeCertificate(folder, ["new.example.org"]);
+    sluice.kill("SIGHUP");
+    await sluice.printed(/"names":"new\.example\.org"/);
+    expect(await shown()).toBe("new.example.org");
+    writeFileSync(certificate, "broken");
+    sluice.kill("SIGHUP");
+    await sluice.printed(/"level":"error".*the old one stays/);
+    expect(await shown()).toBe("new.example.org");
   });
 });
 

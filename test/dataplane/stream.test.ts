@@ -35,7 +35,7 @@ describe("the stream connections", () => {
       hungUp: (id) => hungUp.put(id),
       lost: () => {},
     });
-    return streams.listen(0, { address: "127.0.0.1", port: 0 });
+    return streams.listen(0, "tcp", { address: "127.0.0.1", port: 0 });
   }
 
   beforeEach(() => {
@@ -69,7 +69,7 @@ describe("the stream connections", () => {
     streams.sweep(now);
     expect(streams.connection(id)).toBeDefined();
 
-    const idler = await connect({ ...(await streams.listen(0, { address: "127.0.0.1", port: 0 })) });
+    const idler = await connect({ ...(await streams.listen(0, "tcp", { address: "127.0.0.1", port: 0 })) });
     await until(() => streams.size === 2);
     now += streamLimits.firstFrameMillis;
     streams.sweep(now);
@@ -113,7 +113,7 @@ describe("the stream connections", () => {
 
   test("are at most so many in total, over all listeners", async () => {
     const listener = await listen({ connections: 1 });
-    const other = await streams.listen(0, { address: "::1", port: 0 });
+    const other = await streams.listen(0, "tcp", { address: "::1", port: 0 });
     await connect(listener);
     await until(() => streams.size === 1);
     await (await connect(other)).closed;

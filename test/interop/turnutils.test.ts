@@ -2,21 +2,31 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config/config.ts";
+import type { Transport } from "../../src/contract.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
+import { makeCertificate } from "../dataplane/certificate-files.ts";
 import { needs } from "./needs.ts";
 import { type Outcome, run } from "./program.ts";
+import { newFolder } from "./server-process.ts";
 
 const messages = 50;
 const clients = 2;
 
+const hasPrograms = needs("coturn", "openssl");
+
 let relay: Relay;
 let echo: Socket;
+let folder: string;
 
 beforeAll(async () => {
+  if (!hasPrograms) return;
+  folder = newFolder("turnutils");
   const flags = {
-    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"],
+    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"],
+    tls: makeCertificate(folder, ["relay.example.org"]),
     user: { alice: "wonderland" },
     secret: "rabbit",
     loopback: true,
@@ -31,8 +41,10 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  if (!hasPrograms) return;
   echo.close();
   await relay.stop();
+  rmSync(folder, { recursive: true });
 });
 
 interface Totals {
@@ -42,7 +54,7 @@ interface Totals {
 
 /** Runs the client and says how many messages it sent and got back; undefined if it came to no end by itself. */
 async function totals(
-  transport: "udp" | "tcp",
+  transport: Transport,
   options: readonly string[],
   deadlineSeconds?: number,
 ): Promise<Totals | undefined> {
@@ -52,22 +64,25 @@ async function totals(
   return { sent: Number(last?.[1]), received: Number(last?.[2]) };
 }
 
-function uclient(transport: "udp" | "tcp", options: readonly string[], deadlineSeconds?: number): Promise<Outcome> {
+function uclient(transport: Transport, options: readonly string[], deadlineSeconds?: number): Promise<Outcome> {
   const listener = relay.listeners.find((each) => each.transport === transport);
   const where = ["-e", "127.0.0.1", "-r", `${echo.address().port}`, "-p", `${listener?.at.port}`];
-  const how = transport === "tcp" ? ["-t", "-c"] : ["-c"];
+  const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S"] }[transport];
   return run("turnutils_uclient", ["-l", "172", ...how, ...where, ...options, "127.0.0.1"], deadlineSeconds);
 }
 
 const alice = ["-u", "alice", "-w", "wonderland"];
 const all = { sent: messages * clients, received: messages * clients };
 
-describe.runIf(needs("coturn"))("turnutils_uclient loses nothing", { concurrent: true, timeout: 60_000 }, () => {
+describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: true, timeout: 60_000 }, () => {
   test.for([
     ["over UDP, through channels", "udp", alice],
     ["over UDP, in indications", "udp", [...alice, "-s"]],
     ["over TCP, through channels", "tcp", alice],
     ["over TCP, in indications", "tcp", [...alice, "-s"]],
+    ["over TLS, through channels", "tls", alice],
+    ["over TLS, in indications", "tls", [...alice, "-s"]],
+    ["between two clients, over TLS", "tls", [...alice, "-y"]],
     ["with credentials from a shared secret, over UDP", "udp", ["-u", "joe", "-W", "rabbit"]],
     ["with credentials from a shared secret, over TCP", "tcp", ["-u", "joe", "-W", "rabbit"]],
     ["between two clients, over UDP", "udp", [...alice, "-y"]],

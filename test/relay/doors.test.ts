@@ -10,7 +10,7 @@ function listener(transport: Transport, address: string, port = 3478): Listener 
 
 const natted = [{ bind: "10.0.0.5", external: "203.0.113.5" }, { bind: "2001:db8::5" }];
 
-test("a wildcard listener is offered where relay ports are, as the world sees them", () => {
+test("a wildcard listener is offered where relay ports are, as the world sees them, and each place once", () => {
   const listeners = [
     listener("udp", "0.0.0.0"),
     listener("tcp", "::"),
@@ -20,7 +20,6 @@ test("a wildcard listener is offered where relay ports are, as the world sees th
   expect(doorsOf(listeners, natted).map(({ transport, host }) => `${transport} ${host}`)).toEqual([
     "udp 203.0.113.5",
     "tcp 2001:db8::5",
-    "udp 203.0.113.5",
     "udp 10.0.0.6",
   ]);
 });
@@ -42,6 +41,14 @@ test("XEP-0215 hears of STUN over UDP without a transport, and of TURN with one,
     { type: "turn", ...door, transport: "udp" },
     { type: "turn", ...door, transport: "tcp" },
   ]);
+});
+
+test("who connects over TLS is given a name to check, and XEP-0215 calls it turns", () => {
+  const listeners = [listener("tls", "0.0.0.0", 5349), listener("tls", "::", 5349)];
+  const door = { host: "relay.example.org", port: 5349 };
+  expect(doorsOf(listeners, natted, "relay.example.org")).toEqual([{ transport: "tls", ...door }]);
+  expect(doorsOf(listeners, natted).map(({ host }) => host)).toEqual(["203.0.113.5", "2001:db8::5"]);
+  expect(servicesOf([{ transport: "tls", ...door }])).toEqual([{ type: "turns", ...door, transport: "tcp" }]);
 });
 
 test("a listener is met at every address it takes, inside and outside of a NAT", () => {

@@ -1,0 +1,23 @@
+// What TLS listeners need: a certificate and its key that belong together, and that this process may read.
+
+import { readFileSync } from "node:fs";
+import { certificateFrom } from "../dataplane/certificates.ts";
+import type { Config } from "./config.ts";
+import type { Path } from "./mistakes.ts";
+
+export function certificateMistakes({ listen, tls }: Config): { path: Path; message: string }[] {
+  const listener = listen.findIndex(({ transport }) => transport === "tls");
+  const unreadable = tls.flatMap(({ certificate, key, names }, index) => {
+    try {
+      certificateFrom(readFileSync(certificate, "utf8"), readFileSync(key, "utf8"), names);
+      return [];
+    } catch (error) {
+      const why = error instanceof Error ? error.message : error;
+      return [{ path: ["tls", index], message: `cannot use the certificate: ${why}` }];
+    }
+  });
+  if (listener >= 0 && tls.length === 0)
+    return [{ path: ["listen", listener], message: "needs a certificate: see tls" }];
+  if (listener < 0 && tls.length > 0) unreadable.push({ path: ["tls"], message: "no listener takes TLS: see listen" });
+  return unreadable;
+}
