@@ -7,6 +7,7 @@
         "src/dataplane/native/engine.cpp",
         "src/dataplane/native/judge-binding.cpp",
         "src/dataplane/native/judge.cpp",
+        "src/dataplane/native/orders.cpp",
         "src/dataplane/native/outbox.cpp",
         "src/dataplane/native/worker.cpp"
       ],

@@ -20,10 +20,16 @@ export interface NativeRelay extends Berth {
   readonly id: SocketId;
   /** As peers see it. */
   readonly at: Endpoint;
-  /** Every place where it is reached: as bound, and as peers see it. */
-  readonly places: readonly Endpoint[];
   /** False if it was closed before the controller heard of it. */
   readonly wasOpen: boolean;
+}
+
+/** A relay address, canonical. */
+interface Reach {
+  readonly bind: string;
+  readonly external: string;
+  /** Both among `ownAddresses`, each once. */
+  readonly indices: readonly number[];
 }
 
 /** After so many ports in vain, packets and timers get their turn. */
@@ -38,7 +44,9 @@ export class NativeRelays {
   readonly #options: PlaneOptions;
   readonly #ports: RelayPortsByFamily;
   readonly #relays = new Map<SocketId, NativeRelay>();
-  readonly #places = new Map<string, NativeRelay>();
+  readonly #reaches: ReadonlyMap<RelayAddress, Reach>;
+  /** By index of the own address and port, in one number. */
+  readonly #places = new Map<number, NativeRelay>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
   /** By slot: those that a thread has yet to let go of. */
@@ -53,8 +61,9 @@ export class NativeRelays {
     this.#options = options;
     this.#ports = ports;
     this.#slots = slots;
-    const addresses = options.relayAddresses.flatMap((address) => placesOf(address, 0));
-    this.ownAddresses = [...new Set(addresses.map(({ address }) => address))];
+    const texts = options.relayAddresses.flatMap(({ bind, external = bind }) => [bind, external]);
+    this.ownAddresses = [...new Set(texts.map(canonicalAddress))];
+    this.#reaches = new Map(options.relayAddresses.map((address) => [address, this.#reachOf(address)]));
   }
 
   get size(): number {
@@ -66,13 +75,20 @@ export class NativeRelays {
   }
 
   at(place: Endpoint): NativeRelay | undefined {
-    return this.#places.get(textOf(place));
+    return this.#places.get(placeOf(this.ownAddress(place.address), place.port));
   }
 
   /** Index among `ownAddresses`, or `noOwnAddress`. */
   ownAddress(address: string): number {
     const index = this.ownAddresses.indexOf(address);
     return index < 0 ? noOwnAddress : index;
+  }
+
+  /** Says whose relay port this is, seen by peers as `at`: one in this slot, nobody's or another plane's. */
+  setOwner({ address, port }: Endpoint, slot: number): void {
+    for (const { external, indices } of this.#reaches.values()) {
+      if (external === address) for (const index of indices) this.#engine.setOwner(index, port, slot);
+    }
   }
 
   /** Undefined if it was closed meanwhile. */
@@ -84,17 +100,15 @@ export class NativeRelays {
     const berth = await this.#bind(wanted, ports);
     if (!berth) return this.#opening.delete(id) ? "exhausted" : undefined;
     const { slot, drawn } = berth;
-    const places = placesOf(drawn.address, drawn.port);
-    const relay = { id, slot, drawn, at: places[1], places, wasOpen: this.#opening.delete(id) };
+    const at = { address: this.#reach(drawn).external, port: drawn.port };
+    const relay = { id, slot, drawn, at, wasOpen: this.#opening.delete(id) };
     if (!relay.wasOpen) {
       this.#let(relay);
       return undefined;
     }
     this.#relays.set(id, relay);
-    for (const place of places) {
-      this.#places.set(textOf(place), relay);
-      this.#engine.setOwner(this.ownAddress(place.address), place.port, relay.slot);
-    }
+    for (const index of this.#reach(drawn).indices) this.#places.set(placeOf(index, drawn.port), relay);
+    this.setOwner(at, slot);
     return relay;
   }
 
@@ -104,10 +118,8 @@ export class NativeRelays {
     const relay = this.#relays.get(id);
     if (!relay) return undefined;
     this.#relays.delete(id);
-    for (const place of relay.places) {
-      this.#places.delete(textOf(place));
-      this.#engine.setOwner(this.ownAddress(place.address), place.port, owner.nobody);
-    }
+    for (const index of this.#reach(relay.drawn).indices) this.#places.delete(placeOf(index, relay.drawn.port));
+    this.setOwner(relay.at, owner.nobody);
     this.#let(relay);
     return relay;
   }
@@ -135,6 +147,15 @@ export class NativeRelays {
     this.#freeSlots.push(slot);
     this.#ports.get(familyOf(drawn.address.bind))?.release(drawn);
     for (const resolve of this.#awaitingRelease.splice(0)) resolve();
+  }
+
+  #reachOf({ bind, external = bind }: RelayAddress): Reach {
+    const reach = { bind: canonicalAddress(bind), external: canonicalAddress(external) };
+    return { ...reach, indices: [...new Set([reach.bind, reach.external])].map((each) => this.ownAddress(each)) };
+  }
+
+  #reach({ address }: RelayPort): Reach {
+    return this.#reaches.get(address) ?? this.#reachOf(address);
   }
 
   #let(relay: NativeRelay): void {
@@ -174,7 +195,7 @@ export class NativeRelays {
 
   /** `taken` is about this one port; any other error would meet us on the next one again. */
   #try({ slot, drawn }: Berth, ports: RelayPorts, client: Endpoint): "bound" | "taken" | "impossible" {
-    const [{ address: bind }, { address: external }] = placesOf(drawn.address, drawn.port);
+    const { bind, external } = this.#reach(drawn);
     const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port);
     if (error === 0) return "bound";
     this.#freeSlots.push(slot);
@@ -196,14 +217,6 @@ export class NativeRelays {
   }
 }
 
-/** As bound, and as peers see it. */
-export function placesOf({ bind, external = bind }: RelayAddress, port: number): readonly [Endpoint, Endpoint] {
-  return [
-    { address: canonicalAddress(bind), port },
-    { address: canonicalAddress(external), port },
-  ];
-}
-
-function textOf({ address, port }: Endpoint): string {
-  return `${port} ${address}`;
+function placeOf(index: number, port: number): number {
+  return index * 0x10000 + port;
 }

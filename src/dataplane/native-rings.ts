@@ -45,8 +45,8 @@ export class UpRing {
       const size = this.#bytes.readUInt32LE(offset + at.size);
       if (size === 0) this.#position += ringBytes - offset;
       else {
-        take(this.#read(offset));
         this.#position += size;
+        take(this.#read(offset));
       }
     }
     this.#engine.release(this.#worker, this.#listener, end);

@@ -22,7 +22,7 @@ import { canonicalAddress } from "./endpoint.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { crossings, type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeCounters } from "./native-counters.ts";
-import { NativeRelays, placesOf } from "./native-relays.ts";
+import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
@@ -73,8 +73,8 @@ class NativePlane implements Dataplane {
   readonly #portable: Dataplane & Neighbour;
   /** Of the portable plane. */
   readonly #connections = new Set<SocketId>();
-  /** Relay ports that the portable plane opened for them, or will, and where. */
-  readonly #delegated = new Map<SocketId, readonly Endpoint[]>();
+  /** Relay ports that the portable plane opened for them, or will, and where, as peers see it. */
+  readonly #delegated = new Map<SocketId, Endpoint | undefined>();
   #urgentFlush: NodeJS.Immediate | undefined;
   #lazyFlush: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -289,7 +289,7 @@ class NativePlane implements Dataplane {
   }
 
   #delegate(action: Action & { readonly do: "open-relay" }): void {
-    this.#delegated.set(action.relay, []);
+    this.#delegated.set(action.relay, undefined);
     this.#portable.perform(action);
   }
 
@@ -303,18 +303,13 @@ class NativePlane implements Dataplane {
 
   /** From now on, packets of ours for this relay port of the portable plane cross over to it. */
   #own(relay: SocketId, at: Endpoint): void {
-    const places = this.#options.relayAddresses
-      .map((address) => placesOf(address, at.port))
-      .filter(([, external]) => external.address === at.address)
-      .flat();
-    this.#delegated.set(relay, places);
-    for (const { address, port } of places)
-      this.#engine.setOwner(this.#relays.ownAddress(address), port, owner.otherPlane);
+    this.#delegated.set(relay, at);
+    this.#relays.setOwner(at, owner.otherPlane);
   }
 
   #disown(relay: SocketId): void {
-    for (const { address, port } of this.#delegated.get(relay) ?? [])
-      this.#engine.setOwner(this.#relays.ownAddress(address), port, owner.nobody);
+    const at = this.#delegated.get(relay);
+    if (at) this.#relays.setOwner(at, owner.nobody);
     this.#delegated.delete(relay);
   }
 

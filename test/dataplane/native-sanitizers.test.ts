@@ -12,7 +12,7 @@ import { obstacleToNative } from "./native-obstacle.ts";
 const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
-const engine = ["engine", "worker", "outbox", "judge"];
+const engine = ["engine", "worker", "orders", "outbox", "judge"];
 const seconds = "2";
 
 // Who could build the plane can build these.

@@ -32,6 +32,7 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
   set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes);
   // A kernel that knows no trains of packets hands them over one by one.
   set(fd, SOL_UDP, UDP_GRO, 1);
+  set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   SocketAddress address;
   writeSocketAddress(address, at, at.port);
   if (bind(fd, &address.any, lengthOf(at)) == 0) return 0;

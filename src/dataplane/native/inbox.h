@@ -23,6 +23,8 @@ struct Arrival {
   uint32_t length;
   /** Length of each packet of a train but the last; `length` for a lone one. */
   uint32_t segment;
+  /** Packets that the kernel has dropped for want of room since the socket was opened; 0 if it does not say. */
+  uint32_t overflowed;
   const SocketAddress* from;
 };
 
@@ -64,14 +66,15 @@ class Inbox {
     msghdr& header = messages_[i].msg_hdr;
     const uint32_t length = messages_[i].msg_len;
     uint32_t segment = length;
+    uint32_t overflowed = 0;
     for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
-      if (control->cmsg_level != SOL_UDP || control->cmsg_type != UDP_GRO) continue;
-      int size;
-      std::memcpy(&size, CMSG_DATA(control), sizeof size);
-      if (size > 0) segment = static_cast<uint32_t>(size);
+      uint32_t value;
+      std::memcpy(&value, CMSG_DATA(control), sizeof value);
+      if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO && value > 0) segment = value;
+      if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) overflowed = value;
     }
     ready(i);
-    return {&buffers_[i * bufferBytes] + headroom, length, segment, &from_[i]};
+    return {&buffers_[i * bufferBytes] + headroom, length, segment, overflowed, &from_[i]};
   }
 
  private:
@@ -80,7 +83,8 @@ class Inbox {
   static constexpr uint32_t bufferBytes = headroom + longest + 4096 + 128;
 
   struct Control {
-    alignas(cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    /** Both of them are four bytes: UDP_GRO, and SO_RXQ_OVFL. */
+    alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
   };
 
   int receiveOne(int fd) {

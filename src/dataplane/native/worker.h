@@ -34,6 +34,8 @@ class Worker {
   struct Socket {
     /** 0, which Node keeps for itself, unless packets that come in here are this worker's. */
     int fd;
+    /** Packets that the kernel dropped here, as far as they are counted. */
+    uint32_t overflowed;
     /** Waits for its turn. */
     bool isReady;
   };

@@ -1,0 +1,74 @@
+// What a worker does on the controller's word.
+
+#include <unistd.h>
+
+#include "worker.h"
+
+namespace sluice {
+
+/** What the controller ordered before a packet was sent holds for that packet. */
+void Worker::obey() {
+  if (shared_.ownedClock) now_ = shared_.now();
+  if (!shared_.queues[index_].hasOrders()) return;
+  shared_.queues[index_].take(orders_);
+  for (const Command& command : orders_.commands) perform(command, orders_.bytes.data() + command.offset);
+  sendAll();
+  orders_.clear();
+}
+
+void Worker::perform(const Command& command, uint8_t* bytes) {
+  switch (command.kind) {
+    case Command::Kind::listen:
+      sockets_[command.socket].fd = command.fd;
+      watch(command.fd, command.socket);
+      break;
+    case Command::Kind::openRelay:
+      sockets_[command.socket].fd = shared_.relays[slotOf(command.socket)].fd;
+      sockets_[command.socket].overflowed = 0;
+      break;
+    case Command::Kind::closeRelay:
+      closeRelay(command.socket);
+      break;
+    case Command::Kind::route:
+      if (!table_.route(command.client, command.peer, command.until, now_, command.hasClient, command.hasPeer))
+        counters_.drop(Drop::congested);
+      break;
+    case Command::Kind::unroute:
+      table_.unroute(command.client, command.peer);
+      break;
+    case Command::Kind::send:
+      send(command, bytes);
+      break;
+    case Command::Kind::arrive:
+      fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, 1);
+      break;
+    case Command::Kind::stop:
+      isStopped_ = true;
+  }
+}
+
+void Worker::closeRelay(uint32_t socket) {
+  table_.forget(slotOf(socket));
+  if (isHere(socket)) {
+    // What is on its way through this port goes first, and counts.
+    sendAll();
+    ::close(sockets_[socket].fd);
+    sockets_[socket].fd = 0;
+  }
+  {
+    const std::lock_guard guard(shared_.closedLock);
+    shared_.closed.push_back(slotOf(socket));
+  }
+  hasHandedUp_ = true;
+}
+
+/** What the controller sends to a peer. Policy was asked where it gave the order. */
+void Worker::send(const Command& command, uint8_t* bytes) {
+  const Payload payload{bytes, command.length, 0};
+  if (!isHere(command.socket)) return;
+  const Leg& to = command.peer;
+  if (to.mayLeave) table_.open(command.socket, to.peer);
+  toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);
+}
+
+}  // namespace sluice
