@@ -1,8 +1,24 @@
 // An allocation with all that hangs on it: one tree of permissions and channels (RFC 8656 sections 6, 9 and 12), and
 // the routes that follow from it.
 
-import type { Endpoint, Family, Framing, Leg, Millis, Route, SocketId } from "../contract.ts";
+import {
+  type Endpoint,
+  type Family,
+  type Framing,
+  familyOf,
+  type Leg,
+  type Millis,
+  type Route,
+  type SocketId,
+} from "../contract.ts";
 import type { FiveTuple, Identity } from "./request.ts";
+
+/** One relayed transport address. A dual allocation has two, each with a life of its own. */
+export interface RelayPort {
+  readonly relay: SocketId;
+  readonly family: Family;
+  readonly relayed: Endpoint;
+}
 
 const permissionMillis = 300_000;
 const channelMillis = 600_000;
@@ -17,36 +33,77 @@ interface Channel {
 
 export class Allocation {
   readonly tuple: FiveTuple;
-  readonly relay: SocketId;
-  readonly family: Family;
   readonly username: string;
   /** What quotas count. */
   readonly user: string;
-  /** Undefined while the relay port is being opened. */
-  relayed: Endpoint | undefined;
-  until: Millis = 0;
   /** The Allocate transaction and, once there is one, its answer: for retransmissions. */
   readonly transaction: string;
   answer: Uint8Array | undefined;
 
   readonly #credentialUntil: Millis;
+  /** By when its ports are to be open. */
+  readonly #openBy: Millis;
+  readonly #ports = new Map<Family, RelayPort & { readonly until: Millis }>();
+  /** Peers have one family each, so what is permitted or bound hangs on the port of that family. */
   readonly #permissions = new Map<string, Millis>();
   readonly #channels = new Map<number, Channel>();
 
-  constructor(of: Pick<Allocation, "tuple" | "relay" | "family" | "transaction"> & { readonly identity: Identity }) {
+  constructor(
+    of: Pick<Allocation, "tuple" | "transaction"> & { readonly identity: Identity; readonly openBy: Millis },
+  ) {
     this.tuple = of.tuple;
-    this.relay = of.relay;
-    this.family = of.family;
     this.transaction = of.transaction;
     this.username = of.identity.username;
     this.user = of.identity.credential.user;
     this.#credentialUntil = of.identity.credential.until;
+    this.#openBy = of.openBy;
   }
 
-  /** Sets the end, no later than that of the credential, and returns the seconds until then, rounded up. */
-  prolong(now: Millis, lifetimeSeconds: number): number {
-    this.until = Math.min(now + lifetimeSeconds * 1000, this.#credentialUntil);
-    return Math.max(0, Math.ceil((this.until - now) / 1000));
+  /** False while its relay ports are being opened. */
+  get isOpen(): boolean {
+    return this.#ports.size > 0;
+  }
+
+  /** Of the relayed addresses that it has. */
+  get families(): Family[] {
+    return [...this.#ports.keys()];
+  }
+
+  /** When the first of what it has ends. */
+  get until(): Millis {
+    return this.isOpen ? Math.min(...[...this.#ports.values()].map(({ until }) => until)) : this.#openBy;
+  }
+
+  /** Its relay port for peers of a family, if that is open and has not come to its end. */
+  relayFor(family: Family, now: Millis): SocketId | undefined {
+    const port = this.#ports.get(family);
+    return port && port.until > now ? port.relay : undefined;
+  }
+
+  /** Gives it a relay port, or a longer life to the one it has, and returns the seconds of it. */
+  open(port: RelayPort, now: Millis, lifetimeSeconds: number): number {
+    const until = Math.min(now + lifetimeSeconds * 1000, this.#credentialUntil);
+    this.#ports.set(port.family, { ...port, until });
+    return Math.max(0, Math.ceil((until - now) / 1000));
+  }
+
+  /** Sets the end of these relay ports, no later than that of the credential. Returns the seconds until then, rounded up. */
+  prolong(families: readonly Family[], now: Millis, lifetimeSeconds: number): number {
+    const ports = families.flatMap((family) => this.#ports.get(family) ?? []);
+    return Math.max(0, ...ports.map((port) => this.open(port, now, lifetimeSeconds)));
+  }
+
+  /** Takes out the relay port of a family, with all that hangs on it. */
+  close(family: Family): RelayPort | undefined {
+    for (const address of this.#permissions.keys()) {
+      if (familyOf(address) === family) this.#permissions.delete(address);
+    }
+    for (const { number, peer } of this.#channels.values()) {
+      if (familyOf(peer.address) === family) this.#channels.delete(number);
+    }
+    const port = this.#ports.get(family);
+    this.#ports.delete(family);
+    return port;
   }
 
   isPermitted(address: string, now: Millis): boolean {
@@ -100,9 +157,9 @@ export class Allocation {
   routes(now: Millis, addresses: ReadonlySet<string> = new Set(this.#permissions.keys())): Route[] {
     const routes: Route[] = [];
     const add = (framing: Framing, peer: Endpoint, until: Millis) => {
-      const permitted = this.#permissions.get(peer.address) ?? 0;
-      const end = Math.min(until, permitted, this.until);
-      if (end > now) routes.push(this.#route(framing, peer, end));
+      const port = this.#ports.get(familyOf(peer.address));
+      const end = Math.min(until, this.#permissions.get(peer.address) ?? 0, port?.until ?? 0);
+      if (port && end > now) routes.push(this.#route(port, framing, peer, end));
     };
     for (const address of addresses) add("indication", { address, port: 0 }, Number.POSITIVE_INFINITY);
     for (const { number, peer, until } of this.#channels.values()) {
@@ -111,9 +168,9 @@ export class Allocation {
     return routes;
   }
 
-  #route(framing: Framing, peer: Endpoint, until: Millis): Route {
+  #route({ relay }: RelayPort, framing: Framing, peer: Endpoint, until: Millis): Route {
     const client: Leg = { socket: this.tuple.via, peer: this.tuple.from, framing, until };
-    return [client, { socket: this.relay, peer, framing: "bare", until }];
+    return [client, { socket: relay, peer, framing: "bare", until }];
   }
 }
 

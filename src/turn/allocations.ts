@@ -1,7 +1,7 @@
 // Every allocation: found by its five-tuple, counted against the quotas, and ended in time.
 
 import { Calendar } from "../calendar.ts";
-import type { Action, Fact, Millis, SocketId } from "../contract.ts";
+import type { Action, Fact, Family, Millis, SocketId } from "../contract.ts";
 import { parseAddress } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
@@ -60,7 +60,7 @@ export class Allocations {
     this.#ends.file(allocation, allocation.until);
   }
 
-  /** Takes it out and says what to do about it. One whose relay port is still being opened is closed after that. */
+  /** Takes it out and says what to do about it. One whose relay ports are still being opened is closed after that. */
   end(allocation: Allocation, why: ClosedFact["why"]): Action[] {
     const { key } = allocation.tuple;
     if (this.#byTuple.get(key) !== allocation) return [];
@@ -68,15 +68,25 @@ export class Allocations {
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
     count(this.#perAddress, hostOf(allocation.tuple), -1);
-    if (!allocation.relayed) return [];
-    const { relay, user } = allocation;
-    return [
-      { do: "close-relay", relay },
-      { do: "report", fact: { fact: "allocation-closed", relay, user, why } },
-    ];
+    return allocation.families.flatMap((family) => closing(allocation, family, why));
   }
 
-  /** Those whose end has come. They are still there. */
+  /** Ends its relayed addresses of these families; with the last of them, all of it. */
+  endPart(allocation: Allocation, families: readonly Family[], why: ClosedFact["why"]): Action[] {
+    const isRest = allocation.families.every((family) => families.includes(family));
+    if (isRest) return this.end(allocation, why);
+    const actions = families.flatMap((family) => closing(allocation, family, why));
+    this.file(allocation);
+    return actions;
+  }
+
+  /** Ends what of it is past its end. */
+  expire(allocation: Allocation, now: Millis): Action[] {
+    const expired = allocation.families.filter((family) => allocation.relayFor(family, now) === undefined);
+    return allocation.until <= now ? this.endPart(allocation, expired, "expired") : [];
+  }
+
+  /** Those of which something has come to its end. They are still there. */
   due(now: Millis): Allocation[] {
     return this.#ends.due(now);
   }
@@ -93,6 +103,16 @@ export class Allocations {
     const farewell = this.#farewells.get(tuple.key);
     return farewell?.transaction === transaction ? farewell.answer : undefined;
   }
+}
+
+function closing(allocation: Allocation, family: Family, why: ClosedFact["why"]): Action[] {
+  const port = allocation.close(family);
+  if (!port) return [];
+  const { relay } = port;
+  return [
+    { do: "close-relay", relay },
+    { do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } },
+  ];
 }
 
 function hostOf({ from }: FiveTuple): string {

@@ -21,7 +21,7 @@ import {
   refuse,
   transactionOf,
 } from "./request.ts";
-import { abandon, allocate, opened } from "./requests/allocate.ts";
+import { abandon, allocate, failed, opened } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
@@ -104,7 +104,7 @@ export class TurnServer implements Machine {
       case "relay-opened":
         return this.#relayOpened(now, input.relay, input.at);
       case "relay-failed":
-        return this.#relayFailed(input.relay, input.why);
+        return this.#relayFailed(now, input.relay, input.why);
       case "hung-up": {
         const allocation = this.#turn.allocations.findByConnection(input.via);
         return allocation ? this.#turn.allocations.end(allocation, "hung-up") : [];
@@ -171,20 +171,20 @@ export class TurnServer implements Machine {
     const replayed = this.#turn.allocations.farewell(tuple, transactionOf(message));
     if (replayed) return { replayed };
     const allocation = this.#turn.allocations.find(tuple);
-    if (!allocation?.relayed) return refuse(437);
+    if (!allocation?.isOpen) return refuse(437);
     if (allocation.username !== identity.username) return refuse(441);
     return onAllocationMethod(request, allocation, this.#turn);
   }
 
   #endIfExpired({ now, tuple }: Request): Action[] {
     const allocation = this.#turn.allocations.find(tuple);
-    return allocation && allocation.until <= now ? this.#turn.allocations.end(allocation, "expired") : [];
+    return allocation ? this.#turn.allocations.expire(allocation, now) : [];
   }
 
   #endWhatIsDue(now: Millis): Action[] {
     const { allocations, reservations } = this.#turn;
     return [
-      ...allocations.due(now).flatMap((allocation) => allocations.end(allocation, "expired")),
+      ...allocations.due(now).flatMap((allocation) => allocations.expire(allocation, now)),
       ...reservations.due(now).map(({ relay }) => ({ do: "close-relay", relay }) as const),
     ];
   }
@@ -192,22 +192,24 @@ export class TurnServer implements Machine {
   #relayOpened(now: Millis, relay: SocketId, at: Endpoint): Action[] {
     const opening = this.#takeOpening(relay);
     if (!opening) return [];
-    const { allocation, request } = opening;
-    if (this.#turn.allocations.find(allocation.tuple) !== allocation) {
-      return [...abandon(opening), { do: "close-relay", relay }];
-    }
+    if (!this.#isWaitedFor(opening)) return [...abandon(opening), { do: "close-relay", relay }];
+    const { request } = opening;
     return this.#conclude(request, opened(now, relay, opening, at, this.#turn), request.identity);
   }
 
-  #relayFailed(relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
+  #relayFailed(now: Millis, relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
     const opening = this.#takeOpening(relay);
     if (!opening) return [];
+    if (!this.#isWaitedFor(opening)) return abandon(opening);
     const { allocation, request } = opening;
-    const abandoned = abandon(opening);
-    if (this.#turn.allocations.find(allocation.tuple) !== allocation) return abandoned;
+    const outcome = failed(now, opening, why === "exhausted" ? 508 : 440, this.#turn);
+    if (!("refused" in outcome)) return this.#conclude(request, outcome, request.identity);
     this.#turn.allocations.end(allocation, "deleted");
-    const refusal = refuse(why === "exhausted" ? 508 : 440);
-    return [...abandoned, ...this.#conclude(request, refusal, request.identity)];
+    return [...abandon(opening), ...this.#conclude(request, outcome, request.identity)];
+  }
+
+  #isWaitedFor({ allocation }: Opening): boolean {
+    return this.#turn.allocations.find(allocation.tuple) === allocation;
   }
 
   #takeOpening(relay: SocketId): Opening | undefined {

@@ -1,7 +1,8 @@
 // What the requests of the TURN server share.
 
-import type { Endpoint, Family, SocketId } from "../contract.ts";
-import type { Allocation } from "./allocation.ts";
+import type { Family, SocketId } from "../contract.ts";
+import type { Attributes } from "../stun/attributes.ts";
+import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
@@ -22,9 +23,13 @@ export interface Turn {
   readonly newSocketId: () => SocketId;
 }
 
+/** A relay port that is being opened, and what its opening is for. */
 export interface Opening {
   readonly allocation: Allocation;
   readonly request: AuthenticRequest;
-  /** The allocation's port, if that is open already and waits for the one above it. */
-  readonly relayed?: Endpoint;
+  readonly family: Family;
+  /** Those of the allocation that are open already and wait for this one. */
+  readonly ports: readonly RelayPort[];
+  /** Why a dual allocation will have one of its relayed addresses only. */
+  readonly addressErrorCode?: Attributes["addressErrorCode"];
 }

@@ -154,12 +154,6 @@ describe("Allocate", () => {
     });
   });
 
-  test("ignores ADDITIONAL-ADDRESS-FAMILY, which may be ignored", () => {
-    const client = new World().client();
-    const answer = client.asks("allocate", { ...udp, additionalAddressFamily: 6 });
-    expect(answer.attributes.xorRelayedAddress).toHaveLength(1);
-  });
-
   test.each([
     ["exhausted", 508],
     ["no-such-family", 440],

@@ -43,6 +43,7 @@ function corpusOf(client: Client): Uint8Array[] {
     {},
     { requestedTransport: 17 },
     { requestedTransport: 17, requestedAddressFamily: 6, lifetime: 1000 },
+    { requestedTransport: 17, additionalAddressFamily: 6 },
     { lifetime: 0 },
     { xorPeerAddress: peers.slice(0, 2) },
     { xorPeerAddress: peers },

@@ -1,7 +1,8 @@
-// Allocate: a relayed transport address (RFC 8656 section 7.2). The answer comes when a plane has opened the port, and
-// with it the next one if that is to be reserved.
+// Allocate: a relayed transport address, or one of each family (RFC 8656 section 7.2). The answer comes when a plane has
+// opened the ports, and with them the next one if that is to be reserved.
 
-import type { Action, Endpoint, Millis, SocketId } from "../../contract.ts";
+import type { Action, Endpoint, Fact, Family, Millis, RelayPortWish, SocketId } from "../../contract.ts";
+import { reasonPhrases } from "../../stun/error-codes.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { type AuthenticRequest, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
@@ -13,7 +14,7 @@ const udp = 17;
 
 export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const { now, message, tuple, identity } = request;
-  const { requestedTransport, requestedAddressFamily = 4, evenPort, lifetime } = message.attributes;
+  const { requestedTransport, evenPort, lifetime } = message.attributes;
   const transaction = transactionOf(message);
 
   // Step 2; the last note of the section is about retransmissions.
@@ -25,89 +26,117 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   if (requestedTransport === undefined) return refuse(400);
   if (requestedTransport !== udp) return refuse(442);
 
-  // Steps 4, 6 and 9 are about attributes that we do not comprehend. Step 5.
+  // Step 4 is about an attribute that we do not comprehend. Step 5.
   const reservation = reservationOf(request, turn);
   if (reservation && "refused" in reservation) return reservation;
 
-  // Step 7.
-  const family = turn.families.find((family) => family === (reservation?.family ?? requestedAddressFamily));
-  if (family === undefined) return refuse(440);
+  const family = reservation?.family ?? firstFamily(request, turn);
+  if (typeof family === "object") return family;
 
   // Step 10.
   const refusal = refusalByQuota(request, turn);
   if (refusal) return refusal;
 
-  const relay = reservation?.relay ?? turn.newSocketId();
-  const allocation = new Allocation({ tuple, relay, family, identity, transaction });
-  allocation.prolong(now, desiredLifetime(lifetime));
+  const openBy = now + desiredLifetime(lifetime) * 1000;
+  const allocation = new Allocation({ tuple, identity, transaction, openBy });
   turn.allocations.add(allocation);
-  if (reservation) {
-    turn.reservations.take(reservation);
-    return allocated(now, { allocation, request }, reservation.relayed, turn);
-  }
-  turn.openings.set(relay, { allocation, request });
-  return { postponed: [openRelay(allocation, relay, evenPort && "even")] };
+  const opening = { allocation, request, family, ports: [] };
+  if (!reservation) return open(opening, turn, evenPort && "even");
+  turn.reservations.take(reservation);
+  return allocated(now, { ...opening, ports: [reservation] }, turn);
 }
 
 /** What the request has a token for, if it has one. */
 function reservationOf({ message, identity }: AuthenticRequest, turn: Turn): Reservation | Refusal | undefined {
-  const { reservationToken: token, evenPort, requestedAddressFamily } = message.attributes;
+  const { reservationToken: token, evenPort, requestedAddressFamily, additionalAddressFamily } = message.attributes;
   if (token === undefined) return undefined;
-  if (evenPort || requestedAddressFamily !== undefined) return refuse(400);
+  if (evenPort || requestedAddressFamily !== undefined || additionalAddressFamily !== undefined) return refuse(400);
   return turn.reservations.find(token, identity.credential.user) ?? refuse(508);
 }
 
-/** A port is open: the allocation's own, or the one above it. */
-export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpoint, turn: Turn): Outcome {
-  const { allocation, request, relayed } = opening;
-  const reservesNext = request.message.attributes.evenPort?.reservesNext ?? false;
-  if (!reservesNext) return allocated(now, opening, at, turn);
-  if (relayed) {
-    const { family, user } = allocation;
-    return allocated(now, opening, relayed, turn, turn.reservations.add(now, { relay, family, relayed: at, user }));
-  }
-  const next = turn.newSocketId();
-  turn.openings.set(next, { ...opening, relayed: at });
-  return { postponed: [openRelay(allocation, next, at.port + 1)] };
+/** Of the relayed addresses that are asked for: with an additional one, IPv4 comes first. */
+function firstFamily({ message }: AuthenticRequest, turn: Turn): Family | Refusal {
+  const { requestedAddressFamily, additionalAddressFamily, evenPort } = message.attributes;
+  const isDual = additionalAddressFamily !== undefined;
+
+  // Steps 6 to 9.
+  if (isDual && requestedAddressFamily !== undefined) return refuse(400);
+  const family = turn.families.find((each) => each === (requestedAddressFamily ?? 4));
+  if (family === undefined) return refuse(440);
+  if (isDual && evenPort?.reservesNext) return refuse(400);
+  if (isDual && additionalAddressFamily !== 6) return refuse(400);
+  return family;
 }
 
-/** Every port of an opening that comes to nothing, but the one that did not open. */
-export function abandon({ allocation, relayed }: Opening): Action[] {
-  return relayed ? [{ do: "close-relay", relay: allocation.relay }] : [];
+function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcome {
+  const { family, request } = opening;
+  const { via, from: client } = request.tuple;
+  const relay = turn.newSocketId();
+  turn.openings.set(relay, opening);
+  return { postponed: [{ do: "open-relay", relay, family, via, client, port }] };
+}
+
+/** A port is open: one of the allocation's own, or the one above it. */
+export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpoint, turn: Turn): Outcome {
+  const { allocation, request, family, ports } = opening;
+  const port = { relay, family, relayed: at };
+  if (!request.message.attributes.evenPort?.reservesNext) {
+    return openNext(now, { ...opening, ports: [...ports, port] }, turn);
+  }
+  if (ports.length === 0) return open({ ...opening, ports: [port] }, turn, at.port + 1);
+  return allocated(now, opening, turn, turn.reservations.add(now, { ...port, user: allocation.user }));
+}
+
+/** A port did not open. A dual allocation makes do with the other (step 9). */
+export function failed(now: Millis, opening: Opening, code: 440 | 508, turn: Turn): Outcome {
+  const { request, family } = opening;
+  if (request.message.attributes.additionalAddressFamily === undefined) return refuse(code);
+  const addressErrorCode = { family, code, reason: reasonPhrases[code] };
+  return openNext(now, { ...opening, addressErrorCode }, turn);
+}
+
+/** Of a dual allocation, the IPv6 port comes after the IPv4 one; then, all is open that can be. */
+function openNext(now: Millis, opening: Opening, turn: Turn): Outcome {
+  const { request, family, ports } = opening;
+  const { additionalAddressFamily, evenPort } = request.message.attributes;
+  if (additionalAddressFamily !== undefined && family === 4) {
+    const second = { ...opening, family: 6 } as const;
+    return turn.families.includes(6) ? open(second, turn, evenPort && "even") : failed(now, second, 440, turn);
+  }
+  return ports.length > 0 ? allocated(now, opening, turn) : refuse(508);
+}
+
+/** Every port of an opening that comes to nothing. */
+export function abandon({ ports }: Opening): Action[] {
+  return ports.map(({ relay }) => ({ do: "close-relay", relay }));
 }
 
 /** The answer, now that all is open. The lifetime begins here. */
 function allocated(
   now: Millis,
-  { allocation, request }: Opening,
-  relayed: Endpoint,
+  { allocation, request, ports, addressErrorCode }: Opening,
   turn: Turn,
   reservation?: Reservation,
 ): Outcome {
-  const { tuple, relay, user } = allocation;
-  allocation.relayed = relayed;
-  const lifetime = allocation.prolong(now, desiredLifetime(request.message.attributes.lifetime));
+  const { tuple, user } = allocation;
+  const lifetimes = ports.map((port) =>
+    allocation.open(port, now, desiredLifetime(request.message.attributes.lifetime)),
+  );
   turn.allocations.file(allocation);
-  const opened: Action = {
-    do: "report",
-    fact: {
-      fact: "allocation-opened",
-      relay,
-      user,
-      transport: tuple.on.transport,
-      client: tuple.from,
-      relayed,
-    },
-  };
+  const facts = ports.map(({ relay, relayed }): Fact => {
+    const { transport } = tuple.on;
+    return { fact: "allocation-opened", relay, user, transport, client: tuple.from, relayed };
+  });
   return {
     granted: {
-      xorRelayedAddress: [relayed],
-      lifetime,
+      xorRelayedAddress: ports.map(({ relayed }) => relayed),
+      lifetime: Math.min(...lifetimes),
       reservationToken: reservation?.token,
       xorMappedAddress: tuple.from,
+      addressErrorCode,
       software: turn.software,
     },
-    actions: [opened],
+    actions: facts.map((fact) => ({ do: "report", fact })),
     keep: (answer) => {
       allocation.answer = answer;
     },
@@ -121,8 +150,4 @@ function refusalByQuota({ message, tuple, identity }: AuthenticRequest, turn: Tu
   if (refusal || !message.attributes.evenPort?.reservesNext) return refusal;
   if (turn.reservations.countOf(user) >= turn.limits.allocationsPerUser) return refuse(486);
   return turn.reservations.size >= turn.limits.allocations ? refuse(508) : undefined;
-}
-
-function openRelay({ tuple, family }: Allocation, relay: SocketId, port?: "even" | number): Action {
-  return { do: "open-relay", relay, family, via: tuple.via, client: tuple.from, port };
 }

@@ -11,7 +11,7 @@ export function channelBind({ now, message }: AuthenticRequest, allocation: Allo
   if (number === undefined || peer === undefined) return refuse(400);
   if (number < firstChannel || number > lastChannel) return refuse(400);
   if (!allocation.isBindable(number, peer, now)) return refuse(400);
-  if (familyOf(peer.address) !== allocation.family) return refuse(443);
+  if (allocation.relayFor(familyOf(peer.address), now) === undefined) return refuse(443);
   if (!turn.peers.mayPermit(peer.address, peer.port)) return refuse(403);
 
   const { permissionsPerAllocation, channelsPerAllocation } = turn.limits;

@@ -11,7 +11,7 @@ export function createPermission({ now, message }: AuthenticRequest, allocation:
 
   const addresses = new Set(peers.map((peer) => peer.address));
   for (const address of addresses) {
-    if (familyOf(address) !== allocation.family) return refuse(443);
+    if (allocation.relayFor(familyOf(address), now) === undefined) return refuse(443);
   }
   for (const address of addresses) {
     if (!turn.peers.mayPermit(address)) return refuse(403);

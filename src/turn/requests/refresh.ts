@@ -1,5 +1,7 @@
-// Refresh: a longer life for an allocation, or its end (RFC 8656 section 8.2).
+// Refresh: a longer life for an allocation, or its end (RFC 8656 section 8.2). Of a dual allocation, for one relayed
+// address or for both (section 8.1).
 
+import type { Family } from "../../contract.ts";
 import type { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { type AuthenticRequest, grant, type Outcome, refuse, transactionOf } from "../request.ts";
@@ -7,21 +9,28 @@ import type { Turn } from "../turn.ts";
 
 export function refresh(request: AuthenticRequest, allocation: Allocation, turn: Turn): Outcome {
   const { now, message } = request;
-  const { requestedAddressFamily: family, lifetime } = message.attributes;
+  const { requestedAddressFamily, lifetime } = message.attributes;
 
-  if (family !== undefined && family !== allocation.family) return refuse(443);
-  if (lifetime === 0) return remove(request, allocation, turn);
+  const all = allocation.families;
+  const families = requestedAddressFamily === undefined ? all : all.filter((each) => each === requestedAddressFamily);
+  if (families.length === 0) return refuse(443);
+  if (lifetime === 0) return remove(request, allocation, families, turn);
 
-  const remaining = allocation.prolong(now, desiredLifetime(lifetime));
+  const remaining = allocation.prolong(families, now, desiredLifetime(lifetime));
   turn.allocations.file(allocation);
   const routes = allocation.routes(now).map((legs) => ({ do: "route", legs }) as const);
   return grant({ lifetime: remaining, software: turn.software }, routes);
 }
 
-function remove({ message, tuple }: AuthenticRequest, allocation: Allocation, turn: Turn): Outcome {
+function remove(
+  { message, tuple }: AuthenticRequest,
+  allocation: Allocation,
+  families: readonly Family[],
+  turn: Turn,
+): Outcome {
   return {
     granted: { lifetime: 0, software: turn.software },
-    actions: turn.allocations.end(allocation, "deleted"),
+    actions: turn.allocations.endPart(allocation, families, "deleted"),
     keep: (answer) => turn.allocations.bidFarewell(tuple, { transaction: transactionOf(message), answer }),
   };
 }

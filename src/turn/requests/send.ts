@@ -1,6 +1,6 @@
 // Send: data for a peer that has a permission (RFC 8656 section 11.2). What is wrong with it is discarded in silence.
 
-import type { Action } from "../../contract.ts";
+import { type Action, familyOf } from "../../contract.ts";
 import type { Request } from "../request.ts";
 import type { Turn } from "../turn.ts";
 import { isMalformed, unknownAttributes } from "../unknown-attributes.ts";
@@ -11,8 +11,9 @@ export function send({ now, message, tuple }: Request, turn: Turn): Action[] {
   if (unknownAttributes(message).length > 0) return [];
 
   const allocation = turn.allocations.find(tuple);
-  if (!allocation || allocation.until <= now) return [];
+  const relay = allocation?.relayFor(familyOf(peer.address), now);
+  if (!allocation || relay === undefined) return [];
   if (!allocation.isPermitted(peer.address, now)) return [];
   if (!turn.peers.mayPermit(peer.address, peer.port)) return [];
-  return [{ do: "send", via: allocation.relay, to: peer, bytes: data }];
+  return [{ do: "send", via: relay, to: peer, bytes: data }];
 }
