@@ -28,10 +28,11 @@ import { Certificates } from "./dataplane/certificates.ts";
 import { choosePlane } from "./dataplane/choose.ts";
 import { Loop } from "./dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "./dataplane/stream.ts";
+import { openAccounts } from "./relay/accounts.ts";
 import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { certifiedHost, watchCertificates } from "./relay/watched-certificates.ts";
-import { authenticator, mintCredential } from "./turn/credentials.ts";
+import { mintCredential } from "./turn/credentials.ts";
 import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
 import { TurnServer } from "./turn/server.ts";
 
@@ -52,7 +53,7 @@ export interface Relay {
   counters(): PlaneCounters;
   /** Of the connection to the XMPP server, if there is to be one. */
   componentState(): string | undefined;
-  /** Reads anew what stands in files and may change while it runs: the certificates. */
+  /** Reads anew what stands in files and may change while it runs: certificates and users. */
   reload(): Promise<void>;
   /** Resolves when every socket is closed. */
   stop(): Promise<void>;
@@ -148,7 +149,12 @@ async function openMedia(
     report,
   };
   const listen = listenersOf(config, moves.log);
-  const { plane, listeners, squares, further } = await openPlane(planeOptions, { ...config, listen }, moves);
+  const accounts = await openAccounts(config, moves.log);
+  const opened = openPlane(planeOptions, { ...config, listen }, moves);
+  const { plane, listeners, squares, further } = await opened.catch((error) => {
+    accounts.stop();
+    throw error;
+  });
 
   const peers = peerPolicy({
     ...config.peers,
@@ -164,7 +170,7 @@ async function openMedia(
   const machine = new TurnServer({
     realm: config.realm,
     software,
-    authenticate: authenticator({ users: config.user, secrets: config.secret }),
+    authenticate: accounts.authenticate,
     peers,
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
@@ -190,9 +196,11 @@ async function openMedia(
     certificates,
     async reload() {
       await watch?.reload();
+      await accounts.reload();
     },
     async stop() {
       watch?.stop();
+      accounts.stop();
       loop.stop();
       await plane.close();
     },
@@ -367,6 +375,6 @@ function announce(
   if (admin) log.info("metrics", { at: endpointText(admin.at) });
   if (config.loopback)
     log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
-  if (config.user.size === 0 && config.secret.length === 0)
+  if (config.user.size === 0 && config.usersFile === undefined && config.secret.length === 0)
     log.warn("there is neither a user nor a secret: nobody gets an allocation");
 }

@@ -13,7 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["calendar"],
   ["stun", "xmpp"],
   ["turn", "jingle", "ice"],
-  ["dataplane", "component", "admin", "discover"],
+  ["dataplane", "component", "admin", "discover", "accounts"],
   ["config"],
   ["cli"],
   ["relay"],

@@ -35,6 +35,8 @@ const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
   // A stranger can have as many as he likes.
   "stanza-dropped": "debug",
   "service-withheld": "warn",
+  "users-unreadable": "error",
+  "users-open-to-others": "warn",
   "iq-handler-failed": "error",
   "fault-of-ours": "error",
 };

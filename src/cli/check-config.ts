@@ -1,7 +1,8 @@
-// `sluice check-config FILE`: every mistake in a file, or none. Its secrets are read, too, but not shown.
+// `sluice check-config FILE`: every mistake in a file, or none. Its secrets and its users file are read, too, but not shown.
 
 import { Command } from "commander";
 import { readConfig } from "../config/config.ts";
+import { checkUsersFile } from "../config/users-file.ts";
 import { telling } from "./failures.ts";
 
 export function checkConfigCommand(): Command {
@@ -10,7 +11,7 @@ export function checkConfigCommand(): Command {
     .argument("<file>", "the file, as config/sluice.yaml shows it")
     .action((file: string) =>
       telling(() => {
-        readConfig({ file });
+        checkUsersFile(readConfig({ file }));
         process.stdout.write(`${file}: no mistakes\n`);
       }),
     );

@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
 import { keptSecret, stateFolder } from "../config/kept-secret.ts";
 import { ConfigError } from "../config/mistakes.ts";
+import { checkUsersFile } from "../config/users-file.ts";
 import { telling } from "./failures.ts";
 import { greeting, type Started } from "./greeting.ts";
 
@@ -59,6 +60,7 @@ export function serveCommand(startRelay: StartRelay): Command {
 async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   const stopped = Promise.race(["SIGTERM", "SIGINT"].map((signal) => once(process, signal)));
   const given = readConfig({ file: flags.config, flags: keysOf(flags) });
+  checkUsersFile(given);
   const folder = needsKeptSecret(given) ? stateFolder(given.state) : undefined;
   const config = folder === undefined ? given : { ...given, secret: [keptSecret(folder)] };
   const isFirstRun = flags.config === undefined;
@@ -72,8 +74,9 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
 }
 
 /** Without users and secrets nobody could come in; without a secret the XMPP component has nothing to sign with. */
-function needsKeptSecret({ secret, user, xmpp }: Config): boolean {
-  return secret.length === 0 && (user.size === 0 || xmpp !== undefined);
+function needsKeptSecret({ secret, user, usersFile, xmpp }: Config): boolean {
+  const hasUsers = user.size > 0 || usersFile !== undefined;
+  return secret.length === 0 && (!hasUsers || xmpp !== undefined);
 }
 
 /** The flags as keys of the configuration. */

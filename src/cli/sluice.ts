@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { checkConfigCommand } from "./check-config.ts";
 import { discoverCommand } from "./discover.ts";
 import { type StartRelay, serveCommand } from "./serve.ts";
+import { usersCommand } from "./users.ts";
 import { version } from "./version.ts";
 
 /** `argv` as Node gives it. What fails sets the process's exit code. */
@@ -14,5 +15,6 @@ export async function sluice(argv: readonly string[], startRelay: StartRelay): P
     .addCommand(serveCommand(startRelay))
     .addCommand(checkConfigCommand())
     .addCommand(discoverCommand())
+    .addCommand(usersCommand())
     .parseAsync(argv);
 }

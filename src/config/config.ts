@@ -18,6 +18,8 @@ export interface Config {
   readonly tls: readonly CertificateFiles[];
   /** Static users: passwords by name. */
   readonly user: ReadonlyMap<string, string>;
+  /** Path of a file of more users, with hashed passwords. */
+  readonly usersFile?: string;
   /** Shared secrets for credentials with an expiry date. The first one signs, all are accepted. */
   readonly secret: readonly string[];
   readonly realm: string;

@@ -39,6 +39,7 @@ export function configSchema(sources: SecretSources) {
       .record(userName, secret)
       .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))
       .prefault({}),
+    "users-file": path.exactOptional(),
     secret: oneOrMore(secret).prefault([]),
     realm: realmName.prefault("sluice"),
     "relay-address": oneOrMore(relayAddress)

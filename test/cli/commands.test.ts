@@ -21,7 +21,7 @@ describe("sluice", () => {
   test("names its commands", async () => {
     const { code, stdout } = await run("--help");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/serve .*\n.*check-config .*\n.*discover /);
+    expect(stdout).toMatch(/serve .*\n.*check-config .*\n.*discover (?:.*\n)+ +users /);
   });
 });
 

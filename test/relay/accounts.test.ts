@@ -1,0 +1,106 @@
+// Users of a file against the whole relay: who comes in, what counts, and what becomes of who is taken out.
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { userLine } from "../../src/accounts/users-text.ts";
+import { openLog } from "../../src/admin/log.ts";
+import { readConfig } from "../../src/config/config.ts";
+import { type Relay, startRelay } from "../../src/relay.ts";
+import { TurnClient } from "../cli/turn-client.ts";
+
+let lines: string[];
+
+beforeEach(() => {
+  lines = [];
+});
+
+async function start(more: Record<string, unknown>): Promise<Relay> {
+  const flags = {
+    listen: ["udp://127.0.0.1:0"],
+    loopback: true,
+    "relay-address": "127.0.0.1",
+    metrics: "none",
+    ...more,
+  };
+  const config = readConfig({ flags, env: {} });
+  const sink = { write: (line: string) => void lines.push(line) };
+  const relay = await startRelay(config, { log: openLog(config.log, sink) });
+  onTestFinished(() => relay.stop());
+  return relay;
+}
+
+async function clientOf(relay: Relay, username: string, password: string): Promise<TurnClient> {
+  const at = relay.listeners[0]?.at ?? { address: "", port: 0 };
+  const client = await TurnClient.open(at, { username, password });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+function usersFile(...users: readonly string[]): string {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-accounts-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "users");
+  writeUsers(path, ...users);
+  return path;
+}
+
+function writeUsers(path: string, ...users: readonly string[]): void {
+  writeFileSync(path, users.map((line) => `${line}\n`).join(""), { mode: 0o600 });
+}
+
+const alice = userLine("alice", "sluice", "wonderland");
+const bob = userLine("bob", "sluice", "builder");
+
+describe("a users file", () => {
+  test("lets its users in beside those of the configuration, and nobody else", async () => {
+    const relay = await start({ "users-file": usersFile(alice), user: { carol: "static" } });
+    for (const [name, password] of [
+      ["alice", "wonderland"],
+      ["carol", "static"],
+    ] as const) {
+      expect(await (await clientOf(relay, name, password)).allocate()).toMatchObject({ class: "success" });
+    }
+    for (const [name, password] of [
+      ["alice", "underland"],
+      ["bob", "builder"],
+    ] as const) {
+      const answer = await (await clientOf(relay, name, password)).allocate();
+      expect(answer).toMatchObject({ attributes: { errorCode: { code: 401 } } });
+    }
+  });
+
+  test("has each of its users counted by name", async () => {
+    const relay = await start({ "users-file": usersFile(alice, bob), quota: { "allocations-per-user": 1 } });
+    expect(await (await clientOf(relay, "alice", "wonderland")).allocate()).toMatchObject({ class: "success" });
+    expect(await (await clientOf(relay, "alice", "wonderland")).allocate()).toMatchObject({
+      attributes: { errorCode: { code: 486 } },
+    });
+    expect(await (await clientOf(relay, "bob", "builder")).allocate()).toMatchObject({ class: "success" });
+  });
+
+  test("lets nobody refresh who was taken out of it, and lets in who was added", async () => {
+    const path = usersFile(alice);
+    const relay = await start({ "users-file": path });
+    const client = await clientOf(relay, "alice", "wonderland");
+    await client.allocate();
+    expect(await client.ask("refresh", { lifetime: 600 })).toMatchObject({ class: "success" });
+    writeUsers(path, bob);
+    await vi.waitFor(() => expect(lines.filter((line) => line.includes("users-read"))).toHaveLength(2), 10_000);
+    expect(await client.ask("refresh", { lifetime: 600 })).toMatchObject({ attributes: { errorCode: { code: 401 } } });
+    expect(await (await clientOf(relay, "bob", "builder")).allocate()).toMatchObject({ class: "success" });
+  });
+
+  test("is not told of in the log but by numbers, also when it is broken", async () => {
+    const path = usersFile(alice);
+    const relay = await start({ "users-file": path });
+    writeUsers(path, bob, bob);
+    await vi.waitFor(() => expect(lines.join("")).toContain("users-unreadable"), 10_000);
+    await relay.stop();
+    expect(lines.join("")).toContain("the same name and realm as in line 1");
+    for (const kept of ["alice", "bob", alice.slice(13, 45), bob.slice(11, 43)]) {
+      expect(lines.join("")).not.toContain(kept);
+    }
+  });
+});
