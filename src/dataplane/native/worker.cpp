@@ -156,7 +156,7 @@ void Worker::flush() {
 
 void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room) {
   if (const unsigned home = shared_.homeOf(from); home != index_) {
-    if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home, record);
+    if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home);
     return;
   }
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shared_.shortcuts);
@@ -216,7 +216,7 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
       record->toPort = port;
       record->mayLeave = mayLeave;
       record->hops = static_cast<uint8_t>(hops);
-      commit(relay.worker, record);
+      commit(relay.worker);
     }
   } else if (!isHere(to.socket)) {
     counters_.drop(Drop::congested);
@@ -252,7 +252,7 @@ void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& 
   if (worker == index_) return fromPeer(socket, from, payload, hops);
   if (Record* record = cross(worker, atRelay, socket, from, payload.bytes, payload.length)) {
     record->hops = static_cast<uint8_t>(hops);
-    commit(worker, record);
+    commit(worker);
   }
 }
 
@@ -312,7 +312,7 @@ Record* Worker::cross(unsigned worker, uint8_t kind, uint32_t socket, const Endp
   return record;
 }
 
-void Worker::commit(unsigned worker, Record*) {
+void Worker::commit(unsigned worker) {
   shared_.crossings[worker][index_]->commit();
   crossedTo_ |= uint64_t{1} << worker;
 }

@@ -62,7 +62,7 @@ class Worker {
 
   /** For another worker, to be filled in further and then committed; nullptr if it was dropped for want of room. */
   Record* cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const uint8_t* bytes, uint32_t length);
-  void commit(unsigned worker, Record* record);
+  void commit(unsigned worker);
   void takeCrossings();
   void arrive(Record& record);
 
