@@ -30,6 +30,7 @@ import { Loop } from "./dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "./dataplane/stream.ts";
 import { openAccounts } from "./relay/accounts.ts";
 import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
+import { entranceOf } from "./relay/entrance.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { certifiedHost, watchCertificates } from "./relay/watched-certificates.ts";
 import { mintCredential } from "./turn/credentials.ts";
@@ -138,7 +139,7 @@ async function openMedia(
   let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
   const certificates = config.tls.length > 0 ? await Certificates.open(config.tls) : undefined;
   const planeOptions: StreamingPlaneOptions = {
-    entrance: { certificates },
+    entrance: entranceOf(config, certificates),
     relayAddresses,
     relayPorts: config.relayPorts,
     mayReach: (peer) => mind?.peers.mayReach(peer) ?? false,

@@ -16,6 +16,8 @@ export interface Config {
   readonly listen: readonly Listen[];
   /** What TLS clients are shown: the first to who asks for no name. */
   readonly tls: readonly CertificateFiles[];
+  /** Networks of proxies that say first whose connection it is. */
+  readonly proxyProtocol: { readonly trusted: readonly string[] };
   /** Static users: passwords by name. */
   readonly user: ReadonlyMap<string, string>;
   /** Path of a file of more users, with hashed passwords. */

@@ -35,6 +35,7 @@ export function configSchema(sources: SecretSources) {
       )
       .prefault(["udp://0.0.0.0:3478", "tcp://0.0.0.0:3478", "udp://[::]:3478", "tcp://[::]:3478"]),
     tls: oneOrMore(section({ certificate: path, key: path, names: z.array(serverName).prefault([]) })).prefault([]),
+    "proxy-protocol": section({ trusted: z.array(cidr).prefault([]) }).prefault({}),
     user: z
       .record(userName, secret)
       .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))

@@ -1,5 +1,6 @@
-// Sockets on their way to being a connection: within a TLS handshake. They are few and have little time. When there are
-// too many, the one that has been here longest makes room: a flood pushes out itself, and who is quick gets through it.
+// Sockets on their way to being a connection: before a proxy has said whose it is, or within a TLS handshake. They are
+// few and have little time. When there are too many, the one that has been here longest makes room: a flood pushes out
+// itself, and who is quick gets through it.
 
 import type { Socket } from "node:net";
 import type { Millis } from "../contract.ts";

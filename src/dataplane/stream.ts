@@ -16,6 +16,8 @@ import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import type { Certificates } from "./certificates.ts";
 import { Connection } from "./connection.ts";
 import { canonicalAddress } from "./endpoint.ts";
+import { readFirst } from "./first-bytes.ts";
+import { judgeProxyHeader } from "./proxy-protocol.ts";
 import { secure } from "./tls.ts";
 
 export type StreamTransport = Exclude<Transport, "udp">;
@@ -47,6 +49,8 @@ const writeBufferBytes = 16 * 1024;
 export interface EntranceOptions {
   /** For listeners that take TLS. */
   readonly certificates?: Certificates | undefined;
+  /** Whether who connects from here is a proxy that says first whose connection it is. Nobody is if not said. */
+  readonly isProxy?: (address: string) => boolean;
 }
 
 /** Of a plane that takes streams. */
@@ -128,14 +132,31 @@ export class Streams {
     // Every error is followed by `close`, which is what counts.
     socket.on("error", () => {});
     const { remoteAddress, remotePort } = socket;
-    const address = canonicalAddress(remoteAddress ?? "");
-    if (remotePort === undefined || !this.#hasRoomFor(address)) {
+    const { now, isProxy } = this.#options;
+    if (remoteAddress === undefined || remotePort === undefined || this.#isFull) {
+      socket.destroy();
+      return;
+    }
+    const client = { address: canonicalAddress(remoteAddress), port: remotePort };
+    if (!isProxy?.(client.address)) {
+      this.#admit(listener, client, socket);
+      return;
+    }
+    this.#arrivals.begin(socket, now());
+    readFirst(socket, judgeProxyHeader, ({ source = client }) => {
+      this.#arrivals.end(socket);
+      this.#admit(listener, source, socket);
+    });
+  }
+
+  #admit(listener: Listener, client: Endpoint, socket: Socket): void {
+    const { address } = client;
+    if ((this.#perAddress.get(address) ?? 0) >= this.#options.limits.connectionsPerAddress) {
       socket.destroy();
       return;
     }
     this.#count(address, 1);
     socket.once("close", () => this.#count(address, -1));
-    const client = { address, port: remotePort };
     if (listener.transport === "tls") this.#secure(listener, client, socket);
     else this.#connect(listener, client, socket);
   }
@@ -152,7 +173,7 @@ export class Streams {
   }
 
   #connect(listener: Listener, client: Endpoint, socket: Socket): void {
-    if (this.#connections.size >= this.#options.limits.connections) {
+    if (this.#isFull) {
       socket.destroy();
       return;
     }
@@ -165,9 +186,8 @@ export class Streams {
     });
   }
 
-  #hasRoomFor(address: string): boolean {
-    const { connections, connectionsPerAddress } = this.#options.limits;
-    return this.#connections.size < connections && (this.#perAddress.get(address) ?? 0) < connectionsPerAddress;
+  get #isFull(): boolean {
+    return this.#connections.size >= this.#options.limits.connections;
   }
 
   #count(address: string, change: 1 | -1): void {

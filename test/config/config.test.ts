@@ -171,6 +171,7 @@ log: loud
     ["tls: { certificate: a }", "tls.0.key: is missing"],
     ["tls: { certificate: a, key: b, names: ['a b'] }", "expected a DNS name"],
     ["{ listen: [tls://0.0.0.0:1], tls: { certificate: a, key: b } }", "cannot use the certificate: ENOENT"],
+    ["proxy-protocol: { trusted: [10.0.0.1/8] }", "expected a network such as"],
     ["relay-address: [192.0.2.1, 192.0.2.2]", "an IPv4 address stands here twice"],
     ["listen: []", "expected at least one"],
     ["listen: [udp://::1:3478]", "in brackets"],

@@ -264,6 +264,11 @@ export async function until(holds: () => boolean): Promise<void> {
   }
 }
 
+/** However the connection ends. */
+export function closeOf(socket: TcpSocket): Promise<unknown> {
+  return new Promise((resolve) => socket.once("close", resolve));
+}
+
 export function anyPort({ address }: Endpoint): Endpoint {
   return { address, port: 0 };
 }

@@ -12,7 +12,7 @@ import { Method } from "../../src/stun/methods.ts";
 import { needs } from "../interop/needs.ts";
 import { run } from "../interop/program.ts";
 import { makeCertificate, newFolder } from "./certificate-files.ts";
-import { channelData, Inbox, until } from "./rig.ts";
+import { channelData, closeOf, Inbox, until } from "./rig.ts";
 
 const message = Buffer.from(
   encode({ class: "request", method: Method.binding, transactionId: Buffer.alloc(12), attributes: {} }),
@@ -151,7 +151,7 @@ describe.runIf(needs("openssl"))("TLS", () => {
     sockets.push(client);
     client.on("error", () => {}).resume();
     client.write(message);
-    await once(client, "close");
+    await closeOf(client);
     expect(streams.size).toBe(0);
   });
 
@@ -174,14 +174,14 @@ describe.runIf(needs("openssl"))("TLS", () => {
     expect(client.closed).toBe(false);
     now += 1;
     streams.sweep(now);
-    await once(client, "close");
+    await closeOf(client);
     expect(await exchange(accepted)).toEqual(message);
   });
 
   test("lets the oldest of too many handshakes make room", async () => {
     await listen({ arrivals: 2 });
     const [first, second] = [await halfOpen(), await halfOpen()];
-    const ends = [first, second].map((client) => once(client, "close"));
+    const ends = [first, second].map((client) => closeOf(client));
     const third = await halfOpen();
     await ends[0];
     expect(second.closed).toBe(false);
@@ -210,14 +210,14 @@ describe.runIf(needs("openssl"))("TLS", () => {
     await until(() => streams.size === 1);
     const refused = tlsConnect({ socket: late, rejectUnauthorized: false });
     refused.on("error", () => {}).resume();
-    await once(refused, "close");
+    await closeOf(refused);
     expect(streams.size).toBe(1);
   });
 
   test("ends every handshake when it is closed", async () => {
     await listen();
     const client = await halfOpen();
-    const closed = once(client, "close");
+    const closed = closeOf(client);
     await handshake();
     await streams.close();
     await closed;
