@@ -29,6 +29,7 @@ import { choosePlane } from "./dataplane/choose.ts";
 import { Loop } from "./dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "./dataplane/stream.ts";
 import { openAccounts } from "./relay/accounts.ts";
+import { openCredentials } from "./relay/credentials.ts";
 import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { entranceOf } from "./relay/entrance.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
@@ -51,6 +52,8 @@ export interface Relay {
   readonly doors: readonly Door[];
   /** Where /metrics is; nowhere if the configuration says none. */
   readonly metrics: Endpoint | undefined;
+  /** Where /credentials is. */
+  readonly credentials: Endpoint | undefined;
   counters(): PlaneCounters;
   /** Of the connection to the XMPP server, if there is to be one. */
   componentState(): string | undefined;
@@ -81,6 +84,12 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       throw error;
     },
   );
+  const doors = offeredDoors(media, config.credentialsHttp?.host);
+  const credentials = await openCredentials(config, doors, now).catch(async (error) => {
+    await admin?.stop();
+    await media.stop();
+    throw error;
+  });
   if (admin) told.push((fact) => admin.metrics.count(fact));
   if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics });
   announce(config, media, admin, log);
@@ -90,6 +99,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     relayAddresses: media.relayAddresses,
     doors: doorsOf(media.listeners, media.relayAddresses, certifiedHost(media.certificates)),
     metrics: admin?.at,
+    credentials: credentials?.at,
     counters: () => media.plane.counters(),
     componentState,
     reload: () => media.reload(),
@@ -97,6 +107,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       isStopping = true;
       log.info("stopping");
       await component?.stop();
+      await credentials?.stop();
       await media.stop();
       await admin?.stop();
       log.info("stopped");

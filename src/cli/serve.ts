@@ -73,10 +73,10 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   await relay.stop();
 }
 
-/** Without users and secrets nobody could come in; without a secret the XMPP component has nothing to sign with. */
-function needsKeptSecret({ secret, user, usersFile, xmpp }: Config): boolean {
+/** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */
+function needsKeptSecret({ secret, user, usersFile, credentialsHttp, xmpp }: Config): boolean {
   const hasUsers = user.size > 0 || usersFile !== undefined;
-  return secret.length === 0 && (!hasUsers || xmpp !== undefined);
+  return secret.length === 0 && (!hasUsers || credentialsHttp !== undefined || xmpp !== undefined);
 }
 
 /** The flags as keys of the configuration. */

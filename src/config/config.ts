@@ -37,6 +37,7 @@ export interface Config {
   readonly quota: Limits;
   readonly replyBudget: ReplyRate;
   readonly natDiscovery?: NatDiscovery;
+  readonly credentialsHttp?: CredentialsHttp;
   readonly xmpp?: Xmpp;
   readonly log: LogConfig;
   /** The folder for what must outlive the process. */
@@ -53,6 +54,15 @@ export interface NatDiscovery {
   /** At most one a family. */
   readonly alternateAddress: readonly RelayAddress[];
   readonly alternatePort: number;
+}
+
+export interface CredentialsHttp {
+  readonly listen: Endpoint;
+  /** What callers must show. */
+  readonly key: string;
+  /** What clients are told to connect to. None: the addresses we listen on. */
+  readonly host?: string;
+  readonly credentialLifetimeSeconds: number;
 }
 
 export interface Xmpp {

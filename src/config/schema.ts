@@ -9,6 +9,7 @@ import {
   domainName,
   filled,
   hostName,
+  httpUrl,
   ipAddress,
   listenUrl,
   metricsUrl,
@@ -70,6 +71,12 @@ export function configSchema(sources: SecretSources) {
         .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
         .refine((addresses) => addresses.length > 0, "expected at least one"),
       "alternate-port": z.int().min(0).max(65_535).prefault(3479),
+    }).exactOptional(),
+    "credentials-http": section({
+      listen: httpUrl,
+      key: secret,
+      host: hostName.exactOptional(),
+      "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(86_400),
     }).exactOptional(),
     xmpp: section({
       service: xmppService.prefault("xmpp://127.0.0.1:5347"),

@@ -42,6 +42,11 @@ export const metricsUrl = text(
   },
 );
 
+export const httpUrl = text("http://ADDRESS:PORT, an IPv6 address in brackets", (written): Endpoint | undefined => {
+  const url = endpointUrl(written);
+  return url?.scheme === "http" ? url.at : undefined;
+});
+
 function endpointUrl(written: string): { scheme: string; at: Endpoint } | undefined {
   const { scheme, v6, v4, port } =
     /^(?<scheme>\w+):\/\/(?:\[(?<v6>[^\]]*)\]|(?<v4>[^:]*)):(?<port>\d{1,5})\/?$/.exec(written)?.groups ?? {};

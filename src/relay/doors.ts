@@ -40,6 +40,15 @@ export function servicesOf(doors: readonly Door[]): ExternalService[] {
   return eachOnce(services);
 }
 
+/** Where TURN is to be had (RFC 7065). */
+export function urisOf(doors: readonly Door[]): string[] {
+  const uris = doors.map(({ transport, host, port }) => {
+    const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+    return transport === "tls" ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
+  });
+  return eachOnce(uris);
+}
+
 function eachOnce<Item>(items: readonly Item[]): Item[] {
   return [...new Map(items.map((item) => [JSON.stringify(item), item])).values()];
 }

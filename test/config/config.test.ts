@@ -184,6 +184,8 @@ log: loud
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+    ["credentials-http: { listen: none, key: k }", "expected http://ADDRESS:PORT"],
+    ["credentials-http: { listen: http://127.0.0.1:1 }", "credentials-http.key: is missing"],
     ["nat-discovery: { alternate-address: 192.0.2.2 }", "needs a udp listener at one other IPv4 address"],
     [
       "{ listen: [udp://192.0.2.2:1], nat-discovery: { alternate-address: 192.0.2.2 } }",
@@ -232,7 +234,7 @@ describe("a secret", () => {
 
 describe("config/sluice.yaml", () => {
   const reference = fileURLToPath(new URL("../../config/sluice.yaml", import.meta.url));
-  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c" };
+  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c", CREDENTIALS_KEY: "k" };
   /** With the keys that have no default: `#key` and, within their sections, `#  key`. */
   const uncommented = readFileSync(reference, "utf8").replace(/^#(?! \S|$)/gm, "");
 
@@ -243,22 +245,26 @@ describe("config/sluice.yaml", () => {
   test("has every key", () => {
     const schema = configSchema({ env, folder });
     const shown: unknown = parse(uncommented);
-    expect(keyPaths(shown).filter((path) => !path.startsWith("user.") && !path.startsWith("xmpp.secret."))).toEqual(
-      schemaPaths(schema, []),
-    );
+    const isContent = (path: string) => /^(user|xmpp\.secret|credentials-http\.key)\./.test(path);
+    expect(keyPaths(shown).filter((path) => !isContent(path))).toEqual(schemaPaths(schema, []));
   });
 
   test("has examples that are accepted, and defaults within the sections that have none", () => {
     const listen = ["udp://192.0.2.1:3478"];
-    const { xmpp, natDiscovery } = read(uncommented, { env, flags: { listen } });
+    const { xmpp, natDiscovery, credentialsHttp } = read(uncommented, { env, flags: { listen } });
     const least = read(
-      "xmpp: { domain: relay.example.org, secret: c }\nnat-discovery: { alternate-address: 192.0.2.2 }\n",
+      [
+        "xmpp: { domain: relay.example.org, secret: c }",
+        "nat-discovery: { alternate-address: 192.0.2.2 }",
+        "credentials-http: { listen: http://127.0.0.1:9642, key: k }",
+      ].join("\n"),
       {
         flags: { listen },
       },
     );
     expect(xmpp).toEqual({ ...least.xmpp, host: "relay.example.org" });
     expect(natDiscovery).toEqual(least.natDiscovery);
+    expect(credentialsHttp).toEqual({ ...least.credentialsHttp, host: "relay.example.org" });
   });
 
   function schemaPaths(schema: ReturnType<typeof configSchema>, path: readonly string[]): string[] {

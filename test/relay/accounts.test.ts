@@ -104,3 +104,48 @@ describe("a users file", () => {
     }
   });
 });
+
+describe("credentials over HTTP", () => {
+  const key = "the-key-of-the-callers";
+  const more = { secret: "shared", "credentials-http": { listen: "http://127.0.0.1:0", key } };
+
+  async function handedOut(relay: Relay) {
+    const url = `http://127.0.0.1:${relay.credentials?.port}/credentials?service=turn&username=alice`;
+    const response = await fetch(url, { headers: { authorization: `Bearer ${key}` } });
+    return (await response.json()) as { username: string; password: string; ttl: number; uris: string[] };
+  }
+
+  test("open an allocation at the listeners that they name", async () => {
+    const relay = await start({ ...more, listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"] });
+    const { username, password, ttl, uris } = await handedOut(relay);
+    expect(ttl).toBe(86_400);
+    expect(uris).toEqual(
+      relay.listeners.map(({ transport, at }) => `turn:127.0.0.1:${at.port}?transport=${transport}`),
+    );
+    expect(await (await clientOf(relay, username, password)).allocate()).toMatchObject({ class: "success" });
+  });
+
+  test("name the host that the operator wants named", async () => {
+    const relay = await start({
+      secret: "s",
+      "credentials-http": { ...more["credentials-http"], host: "relay.example" },
+    });
+    expect((await handedOut(relay)).uris).toEqual([`turn:relay.example:${relay.listeners[0]?.at.port}?transport=udp`]);
+  });
+
+  test("leave no trace in the log", async () => {
+    const relay = await start({ ...more, log: { level: "debug" } });
+    const { password } = await handedOut(relay);
+    await relay.stop();
+    for (const kept of ["alice", password, key]) expect(lines.join("")).not.toContain(kept);
+  });
+
+  test("leave nothing open when their port is taken", async () => {
+    const first = await start(more);
+    const { port = 0 } = first.credentials ?? {};
+    const taken = { ...more, "credentials-http": { listen: `http://127.0.0.1:${port}`, key } };
+    await expect(start(taken)).rejects.toThrow(`cannot hand out credentials on 127.0.0.1 port ${port}`);
+    await first.stop();
+    expect((await start(taken)).credentials?.port).toBe(port);
+  });
+});

@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Listener, Transport } from "../../src/contract.ts";
-import { doorsOf, endpointsOf, servicesOf } from "../../src/relay/doors.ts";
+import { doorsOf, endpointsOf, servicesOf, urisOf } from "../../src/relay/doors.ts";
 
 function listener(transport: Transport, address: string, port = 3478): Listener {
   return { socket: 1, transport, at: { address, port } };
@@ -57,4 +57,18 @@ test("a listener is met at every address it takes, inside and outside of a NAT",
   expect(addresses(listener("udp", "0.0.0.0"))).toEqual(["0.0.0.0", "127.0.0.1", "10.0.0.5", "203.0.113.5"]);
   expect(addresses(listener("udp", "::"))).toEqual(["::", "::1"]);
   expect(addresses(listener("udp", "10.0.0.5"))).toEqual(["10.0.0.5", "203.0.113.5"]);
+});
+
+test("a URI names host, port and transport, an IPv6 address in brackets, and TLS in its scheme", () => {
+  expect(
+    urisOf([
+      { transport: "udp", host: "turn.example.org", port: 3478 },
+      { transport: "tcp", host: "2001:db8::5", port: 3478 },
+      { transport: "tls", host: "turn.example.org", port: 5349 },
+    ]),
+  ).toEqual([
+    "turn:turn.example.org:3478?transport=udp",
+    "turn:[2001:db8::5]:3478?transport=tcp",
+    "turns:turn.example.org:5349?transport=tcp",
+  ]);
 });
