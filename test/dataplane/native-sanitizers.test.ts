@@ -16,7 +16,7 @@ const engine = ["engine", "worker", "orders", "outbox", "judge"];
 const seconds = "2";
 
 // Who could build the plane can build these.
-describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 120_000 }, () => {
+describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 240_000 }, () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "sluice-sanitizers-"));
