@@ -127,6 +127,8 @@ export interface Traffic {
 
 /** Why a packet that reached a plane went no further. */
 export type DropReason =
+  /** From a client that may not come in. */
+  | "forbidden-client"
   /** ChannelData for a channel that is not bound, or no longer. */
   | "no-channel"
   /** From a peer that has no permission, or no longer. */
@@ -164,6 +166,8 @@ export interface PlaneOptions {
   readonly relayAddresses: readonly RelayAddress[];
   /** First and last relay port, both included. */
   readonly relayPorts: readonly [first: number, last: number];
+  /** Asked before anything of a client is looked at that has no route. Not given where everybody may come in. */
+  readonly mayEnter?: ((address: string) => boolean) | undefined;
   /** Asked before any packet leaves for a peer that is not one of this plane's own relay ports. */
   readonly mayReach: (peer: Endpoint) => boolean;
   readonly now: () => Millis;

@@ -34,6 +34,7 @@ import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { entranceOf } from "./relay/entrance.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { certifiedHost, watchCertificates } from "./relay/watched-certificates.ts";
+import { clientPolicy } from "./turn/client-policy.ts";
 import { mintCredential } from "./turn/credentials.ts";
 import { type PeerPolicy, peerPolicy } from "./turn/peer-policy.ts";
 import { TurnServer } from "./turn/server.ts";
@@ -153,6 +154,7 @@ async function openMedia(
     entrance: entranceOf(config, certificates),
     relayAddresses,
     relayPorts: config.relayPorts,
+    mayEnter: clientPolicy(config.clients),
     mayReach: (peer) => mind?.peers.mayReach(peer) ?? false,
     now,
     newSocketId,
@@ -186,6 +188,7 @@ async function openMedia(
     peers,
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
+    relays: config.relay,
     replyRate: config.replyBudget,
     nonceSecret: randomBytes(32),
     newSocketId,
@@ -248,7 +251,8 @@ function openPlane(
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
     // With two addresses, where an answer comes from and what it names is for the machine to say.
-    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding: natDiscovery === undefined });
+    const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding });
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));
@@ -350,7 +354,7 @@ function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics }: Comp
     domain,
     secret: xmpp.secret,
     ...(domains.length > 0 ? { domains } : {}),
-    services: servicesOf(offeredDoors(media, xmpp.host)),
+    services: servicesOf(offeredDoors(media, xmpp.host)).filter(({ type }) => config.relay || type === "stun"),
     allowPrivate: xmpp.offerPrivate || config.loopback,
     // The same from start to start, so that quotas and logs know a user again; and of no use for anything else.
     userKey: createHmac("sha256", secret).update("users of the XMPP component").digest(),
@@ -381,12 +385,13 @@ function announce(
 ): void {
   for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
   for (const { at } of further) log.info("NAT discovery", { at: endpointText(at) });
-  for (const { bind, external } of relayAddresses) {
+  if (!config.relay) log.info("answering STUN only", { dataplane: plane.name });
+  for (const { bind, external } of config.relay ? relayAddresses : []) {
     log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });
   }
   if (admin) log.info("metrics", { at: endpointText(admin.at) });
   if (config.loopback)
     log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
-  if (config.user.size === 0 && config.usersFile === undefined && config.secret.length === 0)
-    log.warn("there is neither a user nor a secret: nobody gets an allocation");
+  const hasUsers = config.user.size > 0 || config.usersFile !== undefined || config.secret.length > 0;
+  if (config.relay && !hasUsers) log.warn("there is neither a user nor a secret: nobody gets an allocation");
 }

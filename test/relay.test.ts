@@ -2,6 +2,7 @@
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { openLog } from "../src/admin/log.ts";
@@ -9,6 +10,8 @@ import { type Config, readConfig } from "../src/config/config.ts";
 import { type Endpoint, Unavailable } from "../src/contract.ts";
 import { type Relay, startRelay } from "../src/relay.ts";
 import { writeChannelData } from "../src/stun/channel-data.ts";
+import { decode, encode } from "../src/stun/message.ts";
+import { Method } from "../src/stun/methods.ts";
 import { mintCredential } from "../src/turn/credentials.ts";
 import { TurnClient } from "./cli/turn-client.ts";
 
@@ -25,6 +28,13 @@ const flags = {
   "relay-address": "127.0.0.1",
   metrics: "http://127.0.0.1:0",
 };
+
+const bindingRequest = {
+  class: "request",
+  method: Method.binding,
+  transactionId: new Uint8Array(12),
+  attributes: {},
+} as const;
 
 let lines: string[];
 
@@ -110,6 +120,39 @@ describe("a relay", () => {
     const client = await clientOf(relay);
     expect(await client.allocate()).toMatchObject({ attributes: { errorCode: { code: 401 } } });
     expect(lines.join("")).toContain("nobody gets an allocation");
+  });
+
+  test("without relaying answers STUN only, needs no secret, and says so", async () => {
+    const relay = await start(config({ secret: [], relay: false }));
+    const client = await clientOf(relay);
+    client.send(encode({ ...bindingRequest, method: Method.allocate, attributes: { requestedTransport: 17 } }));
+    const answer = client.receive();
+    client.send(encode(bindingRequest));
+    expect(decode(await answer)).toMatchObject({ class: "success", method: Method.binding });
+    expect(lines.join("")).toContain("answering STUN only");
+    expect(lines.join("")).not.toContain("nobody gets an allocation");
+  });
+
+  test.each(["portable", "auto"])("with the %s dataplane gives no answer to who may not come in", async (dataplane) => {
+    const clients = { allow: ["127.0.0.0/29"], deny: [`${clientAddress}/32`] };
+    const relay = await start(config({ clients, dataplane }));
+    const stranger = await clientOf(relay);
+    const friend = await TurnClient.open(doorOf(relay), { username: "", password: "" }, peerAddress);
+    onTestFinished(() => friend.close());
+    const unheard = vi.fn();
+    void stranger.receive().then(unheard, () => {});
+    stranger.send(encode(bindingRequest));
+    await vi.waitFor(() => expect(relay.counters().dropped["forbidden-client"]).toBe(1));
+    const answer = friend.receive();
+    friend.send(encode(bindingRequest));
+    expect(decode(await answer)).toMatchObject({ class: "success" });
+    expect(unheard).not.toHaveBeenCalled();
+
+    const door = doorOf(relay, "tcp");
+    const socket = connect({ host: door.address, port: door.port, localAddress: clientAddress });
+    socket.on("error", () => {});
+    await new Promise((resolve) => socket.once("close", resolve));
+    expect(relay.counters().connections).toBe(0);
   });
 
   test("relays to none of its own listeners, at whichever of its addresses", async () => {

@@ -74,9 +74,9 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
 }
 
 /** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */
-function needsKeptSecret({ secret, user, usersFile, credentialsHttp, xmpp }: Config): boolean {
-  const hasUsers = user.size > 0 || usersFile !== undefined;
-  return secret.length === 0 && (!hasUsers || credentialsHttp !== undefined || xmpp !== undefined);
+function needsKeptSecret({ secret, user, usersFile, relay, credentialsHttp, xmpp }: Config): boolean {
+  const needsUsers = relay && user.size === 0 && usersFile === undefined;
+  return secret.length === 0 && (needsUsers || credentialsHttp !== undefined || xmpp !== undefined);
 }
 
 /** The flags as keys of the configuration. */

@@ -4,6 +4,7 @@
 import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
+import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
 import type { ReplyRate } from "../turn/reply-budget.ts";
 import { certificateMistakes } from "./certificates.ts";
@@ -18,6 +19,7 @@ export interface Config {
   readonly tls: readonly CertificateFiles[];
   /** Networks of proxies that say first whose connection it is. */
   readonly proxyProtocol: { readonly trusted: readonly string[] };
+  readonly clients: ClientNetworks;
   /** Static users: passwords by name. */
   readonly user: ReadonlyMap<string, string>;
   /** Path of a file of more users, with hashed passwords. */
@@ -25,6 +27,8 @@ export interface Config {
   /** Shared secrets for credentials with an expiry date. The first one signs, all are accepted. */
   readonly secret: readonly string[];
   readonly realm: string;
+  /** False for STUN without TURN. */
+  readonly relay: boolean;
   /** At most one a family. None: what this machine has. */
   readonly relayAddress: readonly RelayAddress[];
   /** First and last, both included. */

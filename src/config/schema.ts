@@ -37,6 +37,10 @@ export function configSchema(sources: SecretSources) {
       .prefault(["udp://0.0.0.0:3478", "tcp://0.0.0.0:3478", "udp://[::]:3478", "tcp://[::]:3478"]),
     tls: oneOrMore(section({ certificate: path, key: path, names: z.array(serverName).prefault([]) })).prefault([]),
     "proxy-protocol": section({ trusted: z.array(cidr).prefault([]) }).prefault({}),
+    clients: section({
+      allow: z.array(cidr).prefault([]),
+      deny: z.array(cidr).prefault([]),
+    }).prefault({}),
     user: z
       .record(userName, secret)
       .transform((users): ReadonlyMap<string, string> => new Map(Object.entries(users)))
@@ -44,6 +48,7 @@ export function configSchema(sources: SecretSources) {
     "users-file": path.exactOptional(),
     secret: oneOrMore(secret).prefault([]),
     realm: realmName.prefault("sluice"),
+    relay: z.boolean().prefault(true),
     "relay-address": oneOrMore(relayAddress)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),

@@ -20,6 +20,8 @@ const bindingsAt = firstDropped + dropReasons.length;
 export class NativeCounters {
   /** Packets that the threads handed up, and that the controller was not to be bothered with. */
   flooded = 0;
+  /** Packets of clients that may not come in. */
+  forbidden = 0;
   /** Answers that a listener could not take. */
   congested = 0;
   readonly #counters: BigUint64Array<ArrayBuffer>;
@@ -49,6 +51,7 @@ export class NativeCounters {
     const sums = { ...others };
     for (const [i, reason] of dropReasons.entries()) sums[reason] += this.#sum(firstDropped + i);
     sums.flooded += this.flooded;
+    sums["forbidden-client"] += this.forbidden;
     sums.congested += this.congested;
     return sums;
   }

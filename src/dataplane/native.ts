@@ -267,7 +267,8 @@ class NativePlane implements Dataplane {
 
   #handUp(on: Listener, { from, bytes }: HandedUp): void {
     if (this.#isClosed) return;
-    if (!this.#budget.admits(from.address, this.#options.now())) this.#counters.flooded += 1;
+    if (this.#options.mayEnter?.(from.address) === false) this.#counters.forbidden += 1;
+    else if (!this.#budget.admits(from.address, this.#options.now())) this.#counters.flooded += 1;
     else this.#options.hand({ is: "datagram", on, via: on.socket, from, bytes });
   }
 

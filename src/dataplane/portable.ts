@@ -92,6 +92,7 @@ class PortablePlane implements Dataplane, Neighbour {
       limits: limits.streams,
       now: options.now,
       newSocketId: options.newSocketId,
+      mayEnter: options.mayEnter,
       isInUse: (connection) => this.#routes.has(connection),
       receive: ({ listener, id, client }, bytes) => this.#fromClient(listener, id, client, bytes),
       hungUp: (connection) => this.#hungUp(connection),
@@ -173,7 +174,9 @@ class PortablePlane implements Dataplane, Neighbour {
   #fromClient(on: Listener, via: SocketId, from: Endpoint, bytes: Uint8Array): void {
     const now = this.#options.now();
     const verdict = judgeAtListener(this.#routes, via, from, bytes, now);
-    if (verdict !== "hand-up") this.#follow(verdict, from, 0);
+    if (typeof verdict === "object") this.#follow(verdict, from, 0);
+    else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
+    else if (verdict !== "hand-up") this.#tally.drop(verdict);
     else if (this.#budget.admits(from.address, now)) this.#options.hand({ is: "datagram", on, via, from, bytes });
     else this.#tally.drop("flooded");
   }

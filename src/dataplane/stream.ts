@@ -62,6 +62,7 @@ export interface StreamsOptions extends EntranceOptions {
   readonly limits: StreamLimits;
   readonly now: () => Millis;
   readonly newSocketId: () => SocketId;
+  readonly mayEnter?: PlaneOptions["mayEnter"];
   /** Whether a route runs over this connection. */
   readonly isInUse: (connection: SocketId) => boolean;
   readonly receive: (connection: Connection, frame: Uint8Array) => void;
@@ -151,7 +152,8 @@ export class Streams {
 
   #admit(listener: Listener, client: Endpoint, socket: Socket): void {
     const { address } = client;
-    if ((this.#perAddress.get(address) ?? 0) >= this.#options.limits.connectionsPerAddress) {
+    const isOneTooMany = (this.#perAddress.get(address) ?? 0) >= this.#options.limits.connectionsPerAddress;
+    if (isOneTooMany || this.#options.mayEnter?.(address) === false) {
       socket.destroy();
       return;
     }

@@ -25,6 +25,7 @@ interface Row {
 export class Tally {
   readonly #rows: Row[] = [];
   readonly #dropped: Record<DropReason, number> = {
+    "forbidden-client": 0,
     "no-channel": 0,
     "no-permission": 0,
     "forbidden-peer": 0,

@@ -1,5 +1,6 @@
 // Ranges of IP addresses in CIDR notation (RFC 4632, RFC 4291 section 2.3).
 
+import assert from "node:assert";
 import { parseAddress } from "../stun/address.ts";
 
 export interface Cidr {
@@ -17,6 +18,13 @@ export function parseCidr(text: string): Cidr | undefined {
   if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > prefix.length * 8) return undefined;
   const cidr = { prefix, bits: Number(length) };
   return prefix.every((byte, i) => (byte & maskOf(cidr, i)) === byte) ? cidr : undefined;
+}
+
+/** Of a text that was read before, and found to be one. */
+export function cidrOf(text: string): Cidr {
+  const cidr = parseCidr(text);
+  assert(cidr, `not a CIDR range: ${text}`);
+  return cidr;
 }
 
 /** Whether the 4 or 16 bytes of an address lie in the range. An IPv4 address lies in no IPv6 range. */

@@ -3,7 +3,7 @@
 import assert from "node:assert";
 import type { Endpoint } from "../contract.ts";
 import { formatAddress, parseAddress } from "../stun/address.ts";
-import { type Cidr, contains, parseCidr } from "./cidr.ts";
+import { type Cidr, cidrOf, contains } from "./cidr.ts";
 import { loopbackRanges, specialPurposeRanges } from "./special-purpose.ts";
 import { wrappedAddresses } from "./wrapped-addresses.ts";
 
@@ -109,12 +109,6 @@ function isIn(ranges: readonly Cidr[], address: Uint8Array): boolean {
 
 function isWildcard(at: Endpoint): boolean {
   return at.address === "0.0.0.0" || at.address === "::";
-}
-
-function cidrOf(text: string): Cidr {
-  const cidr = parseCidr(text);
-  assert(cidr, `not a CIDR range: ${text}`);
-  return cidr;
 }
 
 function canonical(address: string): string {

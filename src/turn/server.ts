@@ -47,6 +47,8 @@ export interface TurnOptions {
   /** 16 random bytes or more. Whoever has them can make nonces, but no credentials. */
   readonly nonceSecret: Uint8Array;
   readonly nonceLifetimeSeconds?: number;
+  /** False for STUN without TURN. True if not said. */
+  readonly relays?: boolean;
   /** What strangers can make us send to one network. */
   readonly replyRate?: ReplyRate;
   readonly newSocketId: () => SocketId;
@@ -67,6 +69,10 @@ const methodNames: ReadonlyMap<number, string> = new Map([
   [Method.channelBind, "ChannelBind"],
 ]);
 
+/** Of which a request is answered; what is of another method is discarded (RFC 8489 section 6.3). */
+const stunMethods: ReadonlySet<number> = new Set([Method.binding]);
+const turnMethods: ReadonlySet<number> = new Set(methodNames.keys());
+
 /** Every method that needs an allocation. */
 const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: Allocation, turn: Turn) => Outcome> =
   new Map([
@@ -80,10 +86,12 @@ export class TurnServer implements Machine {
   readonly #views: ReadonlyMap<SocketId, Square>;
   readonly #mechanism: LongTermMechanism;
   readonly #replies: ReplyBudget;
+  readonly #methods: ReadonlySet<number>;
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
-    const { software, squares = [], replyRate = defaultReplyRate, ...rest } = others;
+    const { software, squares = [], replyRate = defaultReplyRate, relays = true, ...rest } = others;
+    this.#methods = relays ? turnMethods : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       ...rest,
@@ -125,7 +133,7 @@ export class TurnServer implements Machine {
   #answer(request: Request): Action[] {
     const { bytes, message } = request;
     const { method } = message;
-    if (!methodNames.has(method)) return [];
+    if (!this.#methods.has(method)) return [];
     if (message.malformed.includes(brokenList)) return this.#answerStranger(request, refuse(400));
     if (method === Method.binding) return this.#answerStranger(request, this.#bind(request));
 

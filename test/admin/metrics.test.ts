@@ -12,6 +12,7 @@ const counters: PlaneCounters = {
     { transport: "tcp", family: 6, direction: "to-client", packets: 2, bytes: 20 },
   ],
   dropped: {
+    "forbidden-client": 7,
     "no-channel": 1,
     "no-permission": 2,
     "forbidden-peer": 3,
@@ -43,6 +44,7 @@ describe("metrics", () => {
     expect(text).toContain('sluice_relayed_packets_total{transport="udp",family="ipv4",direction="to-peer"} 3\n');
     expect(text).toContain('sluice_relayed_bytes_total{transport="tcp",family="ipv6",direction="to-client"} 20\n');
     expect(text).toContain('sluice_dropped_packets_total{reason="forbidden-peer"} 3\n');
+    expect(text).toContain('sluice_dropped_packets_total{reason="forbidden-client"} 7\n');
   });
 
   test("count facts", async () => {

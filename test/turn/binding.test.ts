@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { attributeTable } from "../../src/stun/attributes.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
-import { codeOf, World } from "./world.ts";
+import { codeOf, peer, World } from "./world.ts";
 
 /** A Binding request with whatever attributes, written by hand: type and value. */
 function bindingWith(...attributes: [type: number, value: Uint8Array][]): Buffer {
@@ -106,6 +106,18 @@ describe("Binding", () => {
         client: { address: "198.51.100.7", port: 5000 },
       },
     ]);
+  });
+});
+
+describe("STUN without TURN", () => {
+  test.each([true, false])("answers Binding and discards all else, with credentials: %s", (hasCredentials) => {
+    const client = new World({ relays: false }).client();
+    expect(codeOf(client.asksBare("binding"))).toBe(0);
+    for (const method of ["allocate", "refresh", "createPermission", "channelBind"] as const) {
+      const request = client.request(method, { requestedTransport: 17 });
+      expect(client.sends(hasCredentials ? client.sign(request) : encode(request)), method).toEqual([]);
+    }
+    expect(client.indicates({ xorPeerAddress: [peer], data: new Uint8Array(4) })).toEqual([]);
   });
 });
 
