@@ -153,6 +153,14 @@ describe("ADDITIONAL-ADDRESS-FAMILY", () => {
     expect(world.relays.size).toBe(2);
   });
 
+  test("is known by its old number as well, which coturn's client sends", () => {
+    const client = new World().client();
+    client.fetchNonce();
+    const signed = Buffer.from(client.sign(client.request("allocate", dual)));
+    signed.writeUInt16BE(0x8032, signed.indexOf(Buffer.from("80000004", "hex")));
+    expect(client.hearsBack(client.seal(signed)).attributes.xorRelayedAddress).toHaveLength(2);
+  });
+
   test("counts as one allocation", () => {
     const world = new World({ limits: { allocationsPerUser: 1 } });
     expect(codeOf(world.client().asks("allocate", dual))).toBe(0);

@@ -3,6 +3,7 @@
 
 import type { Action, Endpoint, Fact, Family, Millis, RelayPortWish, SocketId } from "../../contract.ts";
 import { reasonPhrases } from "../../stun/error-codes.ts";
+import type { Message } from "../../stun/message.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { type AuthenticRequest, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
@@ -11,6 +12,8 @@ import type { Opening, Turn } from "../turn.ts";
 
 /** IP protocol number. */
 const udp = 17;
+/** ADDITIONAL-ADDRESS-FAMILY before RFC 8656 gave it another number. coturn's client sends it, and always for IPv6. */
+const draftAdditionalAddressFamily = 0x8032;
 
 export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const { now, message, tuple, identity } = request;
@@ -48,24 +51,27 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
 
 /** What the request has a token for, if it has one. */
 function reservationOf({ message, identity }: AuthenticRequest, turn: Turn): Reservation | Refusal | undefined {
-  const { reservationToken: token, evenPort, requestedAddressFamily, additionalAddressFamily } = message.attributes;
+  const { reservationToken: token, evenPort, requestedAddressFamily } = message.attributes;
   if (token === undefined) return undefined;
-  if (evenPort || requestedAddressFamily !== undefined || additionalAddressFamily !== undefined) return refuse(400);
+  if (evenPort || requestedAddressFamily !== undefined || isDual(message)) return refuse(400);
   return turn.reservations.find(token, identity.credential.user) ?? refuse(508);
 }
 
 /** Of the relayed addresses that are asked for: with an additional one, IPv4 comes first. */
 function firstFamily({ message }: AuthenticRequest, turn: Turn): Family | Refusal {
-  const { requestedAddressFamily, additionalAddressFamily, evenPort } = message.attributes;
-  const isDual = additionalAddressFamily !== undefined;
+  const { requestedAddressFamily, additionalAddressFamily = 6, evenPort } = message.attributes;
 
   // Steps 6 to 9.
-  if (isDual && requestedAddressFamily !== undefined) return refuse(400);
+  if (isDual(message) && requestedAddressFamily !== undefined) return refuse(400);
   const family = turn.families.find((each) => each === (requestedAddressFamily ?? 4));
   if (family === undefined) return refuse(440);
-  if (isDual && evenPort?.reservesNext) return refuse(400);
-  if (isDual && additionalAddressFamily !== 6) return refuse(400);
+  if (isDual(message) && evenPort?.reservesNext) return refuse(400);
+  if (additionalAddressFamily !== 6) return refuse(400);
   return family;
+}
+
+function isDual({ attributes, types }: Message): boolean {
+  return attributes.additionalAddressFamily !== undefined || types.includes(draftAdditionalAddressFamily);
 }
 
 function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcome {
@@ -90,7 +96,7 @@ export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpo
 /** A port did not open. A dual allocation makes do with the other (step 9). */
 export function failed(now: Millis, opening: Opening, code: 440 | 508, turn: Turn): Outcome {
   const { request, family } = opening;
-  if (request.message.attributes.additionalAddressFamily === undefined) return refuse(code);
+  if (!isDual(request.message)) return refuse(code);
   const addressErrorCode = { family, code, reason: reasonPhrases[code] };
   return openNext(now, { ...opening, addressErrorCode }, turn);
 }
@@ -98,8 +104,8 @@ export function failed(now: Millis, opening: Opening, code: 440 | 508, turn: Tur
 /** Of a dual allocation, the IPv6 port comes after the IPv4 one; then, all is open that can be. */
 function openNext(now: Millis, opening: Opening, turn: Turn): Outcome {
   const { request, family, ports } = opening;
-  const { additionalAddressFamily, evenPort } = request.message.attributes;
-  if (additionalAddressFamily !== undefined && family === 4) {
+  const { evenPort } = request.message.attributes;
+  if (isDual(request.message) && family === 4) {
     const second = { ...opening, family: 6 } as const;
     return turn.families.includes(6) ? open(second, turn, evenPort && "even") : failed(now, second, 440, turn);
   }
