@@ -54,7 +54,7 @@ export interface Engine {
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
   /** The leg's socket is what it leaves by. False if that is a listener, and it could take no more. */
   send(...to: [...to: LegArguments, bytes: Uint8Array]): boolean;
-  arrive(slot: number, address: string, port: number, bytes: Uint8Array): void;
+  arrive(slot: number, address: string, port: number, bytes: Uint8Array, hops: number): void;
   /** Sets the clock and wakes threads: those that have packets to send, or all that have any orders. */
   flush(now: number, all: boolean): void;
   begin(): void;

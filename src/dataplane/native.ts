@@ -98,7 +98,7 @@ class NativePlane implements Dataplane {
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);
     this.#relays = new NativeRelays(this.#engine, options, ports, relays);
-    const neighbour: Neighbour = { deliver: (from, to, payload) => this.#arrive(from, to, payload) };
+    const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
     this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports });
   }
@@ -277,10 +277,10 @@ class NativePlane implements Dataplane {
     if (address !== undefined) this.#portable.deliver(from, { address, port: toPort }, bytes, hops);
   }
 
-  #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array): boolean {
+  #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
     const relay = this.#relays.at(to);
     if (!relay || this.#isClosed) return false;
-    this.#engine.arrive(relay.slot, from.address, from.port, payload);
+    this.#engine.arrive(relay.slot, from.address, from.port, payload, hops);
     this.#flushSoon();
     return true;
   }

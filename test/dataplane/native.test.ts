@@ -239,4 +239,20 @@ function describeNative(threads: number): void {
       await until(() => rig.plane.counters().dropped["forbidden-peer"] === 1);
     }
   });
+
+  test("ends a circle of routes from relay port to relay port, through what is for streams and what is not", async () => {
+    const rig = rigOf({ relayAddresses: [{ bind: "127.0.0.78" }], mayReach: () => false });
+    const { socket } = await rig.listen("udp");
+    const client = await rig.tcp(await rig.listen("tcp"));
+    client.send(binding(1));
+    const input = await rig.handed.next();
+    if (input.is !== "datagram") throw new Error("not a datagram");
+    const [here, next] = [await rig.openRelay(4, socket), await rig.openRelay(4, socket)];
+    const [there, back] = [await rig.openRelay(4, input.via), await rig.openRelay(4, input.via)];
+    rig.route(rig.leg(here.relay, back.at), rig.leg(next.relay, there.at));
+    rig.route(rig.leg(there.relay, next.at), rig.leg(back.relay, here.at));
+    rig.plane.perform({ do: "send", via: next.relay, to: there.at, bytes: Buffer.from("round and round") });
+    await until(() => rig.plane.counters().dropped["forbidden-peer"] === 1);
+    expect(packetsOf(rig, next.relay)).toBeLessThan(5);
+  });
 }

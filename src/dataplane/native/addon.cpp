@@ -116,10 +116,11 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength())));
   }
 
-  /** Slot, address and port of the sender, bytes: a packet for this relay port from another plane's. */
+  /** Slot, address and port of the sender, bytes, hops: a packet for this relay port from another plane's. */
   void arrive(const Napi::CallbackInfo& info) {
     const auto bytes = info[3].As<Napi::Uint8Array>();
-    engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
+    const auto length = static_cast<uint32_t>(bytes.ByteLength());
+    engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), length, uint32Of(info[4]));
   }
 
   void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0]), info[1].As<Napi::Boolean>()); }

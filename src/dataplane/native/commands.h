@@ -20,6 +20,8 @@ struct Command {
   /** route: whether packets of that leg arrive at this worker. */
   bool hasClient = false;
   bool hasPeer = false;
+  /** arrive: how many relay ports it has passed through, this one included. */
+  unsigned hops = 0;
   /** listen, openRelay, closeRelay, send: the socket; arrive: the relay port. */
   uint32_t socket = 0;
   int fd = -1;

@@ -230,10 +230,10 @@ bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t
                                      lengthOf(to.peer)) >= 0;
 }
 
-void Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length) {
+void Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
   Leg peer{};
   peer.peer = from;
-  const Command command{.kind = Command::Kind::arrive, .socket = maxListeners + slot, .peer = peer};
+  const Command command{.kind = Command::Kind::arrive, .hops = hops, .socket = maxListeners + slot, .peer = peer};
   pushUrgently(shared_.relays[slot].worker, command, bytes, length);
 }
 

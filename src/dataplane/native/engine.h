@@ -50,7 +50,7 @@ class Engine {
   void unroute(const Leg& client, const Leg& peer);
   /** Out of a listener at once, false if its socket takes no more; out of a relay port when its worker gets to it. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
-  void arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length);
+  void arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
   /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
   void flush(Micros now, bool all);
 

@@ -40,7 +40,7 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       send(command, bytes);
       break;
     case Command::Kind::arrive:
-      fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, 1);
+      fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, command.hops);
       break;
     case Command::Kind::stop:
       isStopped_ = true;

@@ -204,7 +204,7 @@ void Worker::follow(const Verdict& verdict, const Endpoint& from, const Payload&
 void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& payload, const Account& account,
                     unsigned hops) {
   const uint32_t owner = to.ownAddress != noOwnAddress ? shared_.owners[to.ownAddress].of(port) : 0;
-  if (owner != 0 ? hops == mostHops : !mayLeave || port == 0) {
+  if (owner != 0 ? hops >= mostHops : !mayLeave || port == 0) {
     counters_.drop(Drop::forbiddenPeer);
     return;
   }
