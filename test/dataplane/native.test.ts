@@ -255,4 +255,25 @@ function describeNative(threads: number): void {
     await until(() => rig.plane.counters().dropped["forbidden-peer"] === 1);
     expect(packetsOf(rig, next.relay)).toBeLessThan(5);
   });
+
+  test("with no room for more routes still takes those again that it has", async () => {
+    const rig = rigOf({}, { relays: 1 });
+    const on = await scene(rig);
+    const legs = [rig.leg(on.listener.socket, on.client.at, channel), rig.leg(on.relay, on.peer.at)] as const;
+    const ends = rig.now + 10;
+    const carries = async (payload: string) => {
+      on.client.send(channelData(channel, payload), on.listener.at);
+      expect((await on.peer.next()).toString()).toBe(payload);
+    };
+    rig.route({ ...legs[0], until: ends }, legs[1]);
+    for (let number = channel + 1; number < channel + 20; number += 1) {
+      rig.route(rig.leg(on.listener.socket, on.client.at, number), rig.leg(on.relay, { ...on.peer.at, port: number }));
+    }
+    await carries("full");
+    expect(rig.plane.counters().dropped.congested).toBeGreaterThan(0);
+    rig.route(...legs);
+    await carries("taken again");
+    rig.now = ends;
+    await carries("alive");
+  });
 }

@@ -100,7 +100,6 @@ class Table {
   /** `hasClient` and `hasPeer`: whether packets of that leg arrive at this thread. False if there is no room. */
   bool route(const Leg& client, const Leg& peer, Micros until, Micros now, bool hasClient, bool hasPeer) {
     sweep(now);
-    if (used_ - free_ + 2 > ways_.size()) return false;
     const Key clientKey = client.framing == indication ? Key::ofSend(client.socket, client.peer, peer.peer)
                                                        : Key::of(client.socket, client.peer, client.framing);
     const Key peerKey = Key::of(peer.socket, peer.peer, peer.framing);
@@ -112,6 +111,8 @@ class Table {
       end(*way);
     }
     if (Way* way = hasPeer ? at(peerKey) : nullptr) end(*way);
+    // Asked only now: a route that is sent again takes the place that it had.
+    if (used_ - free_ + 2 > ways_.size()) return false;
     // Between a leg and itself there is one way.
     Way* toPeer = hasClient && !(hasPeer && clientKey == peerKey) ? file(clientKey, client, peer, until, true) : nullptr;
     Way* toClient = hasPeer && peer.framing != indication ? file(peerKey, peer, client, until, false) : nullptr;
