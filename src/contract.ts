@@ -44,6 +44,16 @@ export type Route = readonly [client: Leg, peer: Leg];
 
 export type RelayPortWish = "even" | number;
 
+/**
+ * How much payload may pass, in each direction by itself, with a second's worth of it at once. Relay ports that name the
+ * same bucket share it.
+ */
+export interface TrafficLimit {
+  readonly bucket: string;
+  readonly bytesPerSecond?: number | undefined;
+  readonly packetsPerSecond?: number | undefined;
+}
+
 export type Action =
   /**
    * Bind a relay port and answer `relay-opened` or `relay-failed`. `via` and `client` are whom it is for, so that a
@@ -57,6 +67,8 @@ export type Action =
       readonly via: SocketId;
       readonly client: Endpoint;
       readonly port?: RelayPortWish | undefined;
+      /** What is beyond one of them goes no further. A plane that cannot do this is not to be chosen. */
+      readonly limits?: readonly TrafficLimit[] | undefined;
     }
   /** Unbind it; every route over it ends with it. */
   | { readonly do: "close-relay"; readonly relay: SocketId }
@@ -137,6 +149,8 @@ export type DropReason =
   | "forbidden-peer"
   /** Neither STUN nor ChannelData. */
   | "malformed"
+  /** Beyond what may pass through this relay port, or together with others. */
+  | "limited"
   /** The socket or the connection could take no more. */
   | "congested"
   /** More was handed up than the controller takes at once. */

@@ -189,6 +189,7 @@ async function openMedia(
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
     relays: config.relay,
+    rates: config.rate,
     replyRate: config.replyBudget,
     nonceSecret: randomBytes(32),
     newSocketId,
@@ -245,14 +246,15 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 
 function openPlane(
   options: StreamingPlaneOptions,
-  { dataplane, listen, natDiscovery }: Pick<Config, "dataplane" | "listen" | "natDiscovery">,
+  { dataplane, listen, natDiscovery, rate }: Pick<Config, "dataplane" | "listen" | "natDiscovery" | "rate">,
   moves: Moves,
 ): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
     // With two addresses, where an answer comes from and what it names is for the machine to say.
     const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
-    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding });
+    const limitsTraffic = Object.keys(rate).length > 0;
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding, limitsTraffic });
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));

@@ -6,6 +6,7 @@ import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
+import type { Rates } from "../turn/rates.ts";
 import type { ReplyRate } from "../turn/reply-budget.ts";
 import { certificateMistakes } from "./certificates.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
@@ -39,6 +40,7 @@ export interface Config {
   /** Networks, in CIDR notation. */
   readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
   readonly quota: Limits;
+  readonly rate: Rates;
   readonly replyBudget: ReplyRate;
   readonly natDiscovery?: NatDiscovery;
   readonly credentialsHttp?: CredentialsHttp;

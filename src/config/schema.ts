@@ -67,6 +67,11 @@ export function configSchema(sources: SecretSources) {
       "permissions-per-allocation": limit.prefault(defaultLimits.permissionsPerAllocation),
       "channels-per-allocation": limit.prefault(defaultLimits.channelsPerAllocation),
     }).prefault({}),
+    rate: section({
+      "per-allocation": rate.exactOptional(),
+      "per-user": rate.exactOptional(),
+      "in-total": rate.exactOptional(),
+    }).prefault({}),
     "reply-budget": section({
       "replies-per-second": limit.prefault(defaultReplyRate.repliesPerSecond),
       burst: limit.prefault(defaultReplyRate.burst),
@@ -102,6 +107,8 @@ export function configSchema(sources: SecretSources) {
 }
 
 const limit = z.int().min(1);
+
+const rate = section({ "bits-per-second": limit.exactOptional(), "packets-per-second": limit.exactOptional() });
 
 const relayAddress = z.preprocess(
   (written) => (typeof written === "string" ? { bind: written } : written),

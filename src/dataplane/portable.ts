@@ -22,6 +22,7 @@ import { type RelayPort, type RelayPorts, type RelayPortsByFamily, relayPortsByF
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
 import { type StreamingPlaneOptions, type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
+import { TrafficLimits } from "./traffic-limits.ts";
 import { bindUdp, type UdpSocket } from "./udp-socket.ts";
 
 export interface PortableLimits {
@@ -66,6 +67,7 @@ class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
   readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
+  readonly #limits = new TrafficLimits();
   readonly #framer = new Framer();
   readonly #lost = () => this.#tally.drop("congested");
   readonly #budget: HandUpBudget;
@@ -191,11 +193,13 @@ class PortablePlane implements Dataplane, Neighbour {
       return;
     }
     const { way, payload } = verdict;
+    const owner = this.#relays.get(way.route[1].socket);
+    if (owner && !this.#mayPass(owner, way.direction, payload)) return;
     const relay = this.#relays.get(way.to.socket);
     const hasLeft = relay
       ? this.#toPeer(relay, way.to.peer, payload, way.mayLeave, hops)
       : this.#toClient(way.to, payload, from);
-    if (hasLeft) this.#relays.get(way.route[1].socket)?.count(way.direction, payload.length);
+    if (hasLeft) owner?.count(way.direction, payload.length);
   }
 
   #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
@@ -203,7 +207,17 @@ class PortablePlane implements Dataplane, Neighbour {
     if (!relay) {
       this.#udpListeners.get(via)?.send(bytes, to);
       this.#streams.connection(via)?.sendAnswer(bytes);
-    } else if (this.#toPeer(relay, to, bytes, this.#options.mayReach(to), 0)) relay.count("to-peer", bytes.length);
+    } else if (this.#mayPass(relay, "to-peer", bytes)) {
+      const hasLeft = this.#toPeer(relay, to, bytes, this.#options.mayReach(to), 0);
+      if (hasLeft) relay.count("to-peer", bytes.length);
+    }
+  }
+
+  #mayPass({ limits }: Relay, direction: "to-peer" | "to-client", payload: Uint8Array): boolean {
+    if (limits.length === 0) return true;
+    const mayPass = this.#limits.admits(limits, direction, payload.length, this.#options.now());
+    if (!mayPass) this.#tally.drop("limited");
+    return mayPass;
   }
 
   /** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
@@ -240,7 +254,7 @@ class PortablePlane implements Dataplane, Neighbour {
     if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
   }
 
-  async #openRelay({ relay: id, family, via, port }: OpenRelay): Promise<void> {
+  async #openRelay({ relay: id, family, via, port, limits = [] }: OpenRelay): Promise<void> {
     const ports = this.#ports.get(family);
     if (this.#isClosed) return;
     if (!ports) {
@@ -251,7 +265,7 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#opening.add(id);
     const bound = await this.#bindRelay(id, ports, port);
     const isWanted = this.#opening.delete(id);
-    if (isWanted && bound) this.#opened(new Relay({ id, transport, tally: this.#tally, ...bound }));
+    if (isWanted && bound) this.#opened(new Relay({ id, transport, limits, tally: this.#tally, ...bound }));
     else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
     else if (bound) {
       this.#settle(bound.socket.close());
@@ -309,6 +323,7 @@ class PortablePlane implements Dataplane, Neighbour {
     const now = this.#options.now();
     this.#routes.expire(now);
     this.#streams.sweep(now);
+    this.#limits.sweep(now);
   }
 }
 

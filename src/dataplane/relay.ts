@@ -1,6 +1,6 @@
 // One open relay port: its socket, the address peers know it by, and what it has carried.
 
-import { type Endpoint, familyOf, type SocketId, type Transport, type Usage } from "../contract.ts";
+import { type Endpoint, familyOf, type SocketId, type TrafficLimit, type Transport, type Usage } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import type { RelayPort } from "./relay-ports.ts";
 import { Meter, type Tally } from "./tally.ts";
@@ -12,6 +12,7 @@ export interface RelayOptions {
   readonly socket: UdpSocket;
   /** The transport of the client it is for. */
   readonly transport: Transport;
+  readonly limits: readonly TrafficLimit[];
   readonly tally: Tally;
 }
 
@@ -21,13 +22,15 @@ export class Relay {
   readonly socket: UdpSocket;
   /** As peers see it: behind a NAT, the external address. */
   readonly at: Endpoint;
+  readonly limits: readonly TrafficLimit[];
   readonly #used = { "to-peer": new Meter(), "to-client": new Meter() };
   readonly #totals: { readonly "to-peer": Meter; readonly "to-client": Meter };
 
-  constructor({ id, drawn, socket, transport, tally }: RelayOptions) {
+  constructor({ id, drawn, socket, transport, limits, tally }: RelayOptions) {
     this.id = id;
     this.drawn = drawn;
     this.socket = socket;
+    this.limits = limits;
     const { bind, external = bind } = drawn.address;
     this.at = { address: canonicalAddress(external), port: socket.at.port };
     const family = familyOf(bind);

@@ -30,6 +30,7 @@ export class Tally {
     "no-permission": 0,
     "forbidden-peer": 0,
     malformed: 0,
+    limited: 0,
     congested: 0,
     flooded: 0,
   };

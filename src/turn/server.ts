@@ -10,6 +10,7 @@ import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
+import type { Rates } from "./rates.ts";
 import { reply } from "./reply.ts";
 import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts";
 import {
@@ -44,6 +45,8 @@ export interface TurnOptions {
   /** Of which there are relayed addresses. */
   readonly families: readonly Family[];
   readonly limits: Limits;
+  /** None if not said. */
+  readonly rates?: Rates;
   /** 16 random bytes or more. Whoever has them can make nonces, but no credentials. */
   readonly nonceSecret: Uint8Array;
   readonly nonceLifetimeSeconds?: number;
@@ -94,6 +97,7 @@ export class TurnServer implements Machine {
     this.#methods = relays ? turnMethods : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
+      rates: {},
       ...rest,
       software,
       allocations: new Allocations(options.limits),

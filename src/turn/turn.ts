@@ -6,6 +6,7 @@ import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
+import type { Rates } from "./rates.ts";
 import type { AuthenticRequest } from "./request.ts";
 import type { Reservations } from "./reservations.ts";
 
@@ -15,6 +16,7 @@ export interface Turn {
   readonly openings: Map<SocketId, Opening>;
   readonly reservations: Reservations;
   readonly limits: Limits;
+  readonly rates: Rates;
   readonly peers: PeerPolicy;
   /** Of which there are relayed addresses. */
   readonly families: readonly Family[];

@@ -17,6 +17,7 @@ const counters: PlaneCounters = {
     "no-permission": 2,
     "forbidden-peer": 3,
     malformed: 4,
+    limited: 8,
     congested: 5,
     flooded: 6,
   },
@@ -45,6 +46,7 @@ describe("metrics", () => {
     expect(text).toContain('sluice_relayed_bytes_total{transport="tcp",family="ipv6",direction="to-client"} 20\n');
     expect(text).toContain('sluice_dropped_packets_total{reason="forbidden-peer"} 3\n');
     expect(text).toContain('sluice_dropped_packets_total{reason="forbidden-client"} 7\n');
+    expect(text).toContain('sluice_dropped_packets_total{reason="limited"} 8\n');
   });
 
   test("count facts", async () => {

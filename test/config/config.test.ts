@@ -55,6 +55,7 @@ relay-address: { bind: 10.0.0.5, external: 203.0.113.5 }
 metrics: none
 peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"] }
 quota: { allocations-per-user: 3 }
+rate: { per-user: { bits-per-second: 8000 }, in-total: { packets-per-second: 100 } }
 xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", credential-lifetime-seconds: 600 }
 `);
     expect(config.listen).toEqual([
@@ -66,6 +67,7 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
     expect(config.metrics).toBe("none");
     expect(config.peers).toEqual({ allow: ["10.0.0.0/8"], deny: ["2001:db8::/32"] });
     expect(config.quota).toMatchObject({ allocationsPerUser: 3, allocations: 10_000 });
+    expect(config.rate).toEqual({ perUser: { bitsPerSecond: 8000 }, inTotal: { packetsPerSecond: 100 } });
     expect(config.xmpp).toEqual({
       service: "xmpp://[::1]:5347",
       domain: "relay.example.org",

@@ -20,6 +20,7 @@ import {
   type Millis,
   type PlaneOptions,
   type SocketId,
+  type TrafficLimit,
   type Transport,
 } from "../../src/contract.ts";
 import { Deframer } from "../../src/stun/stream.ts";
@@ -193,15 +194,19 @@ export class Rig {
   }
 
   /** Asks for a relay port without waiting for it. */
-  askForRelay(family: Family = 4, via: SocketId = 0): SocketId {
+  askForRelay(family: Family = 4, via: SocketId = 0, limits?: readonly TrafficLimit[]): SocketId {
     const relay = this.newSocketId();
     const client = { address: loopback[family], port: 1 };
-    this.plane.perform({ do: "open-relay", relay, family, via, client });
+    this.plane.perform({ do: "open-relay", relay, family, via, client, limits });
     return relay;
   }
 
-  async openRelay(family: Family = 4, via: SocketId = 0): Promise<{ readonly relay: SocketId; readonly at: Endpoint }> {
-    const relay = this.askForRelay(family, via);
+  async openRelay(
+    family: Family = 4,
+    via: SocketId = 0,
+    limits?: readonly TrafficLimit[],
+  ): Promise<{ readonly relay: SocketId; readonly at: Endpoint }> {
+    const relay = this.askForRelay(family, via, limits);
     const input = await this.handed.next();
     if (input.is !== "relay-opened" || input.relay !== relay) throw new Error(`handed ${JSON.stringify(input)}`);
     return { relay, at: input.at };

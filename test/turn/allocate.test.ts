@@ -35,7 +35,7 @@ describe("Allocate", () => {
     expect(client.sends(client.sign(client.request("allocate", { ...udp, requestedAddressFamily: 6 })))).toEqual([]);
     const [relay = 0] = world.opening;
     expect(world.actions).toEqual([
-      { do: "open-relay", relay, family: 6, via: client.tuple.via, client: client.tuple.from },
+      { do: "open-relay", relay, family: 6, via: client.tuple.via, client: client.tuple.from, limits: [] },
     ]);
 
     world.opens(relay, { address: "2001:db8::1", port: 50_000 });

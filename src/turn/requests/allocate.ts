@@ -6,6 +6,7 @@ import { reasonPhrases } from "../../stun/error-codes.ts";
 import type { Message } from "../../stun/message.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
+import { limitsOf } from "../rates.ts";
 import { type AuthenticRequest, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
 import type { Reservation } from "../reservations.ts";
 import type { Opening, Turn } from "../turn.ts";
@@ -75,11 +76,14 @@ function isDual({ attributes, types }: Message): boolean {
 }
 
 function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcome {
-  const { family, request } = opening;
+  const { allocation, family, request, ports } = opening;
   const { via, from: client } = request.tuple;
   const relay = turn.newSocketId();
   turn.openings.set(relay, opening);
-  return { postponed: [{ do: "open-relay", relay, family, via, client, port }] };
+  // A certain port is for another allocation, later.
+  const first = typeof port === "number" ? relay : (ports[0]?.relay ?? relay);
+  const limits = limitsOf(turn.rates, first, allocation.user);
+  return { postponed: [{ do: "open-relay", relay, family, via, client, port, limits }] };
 }
 
 /** A port is open: one of the allocation's own, or the one above it. */
