@@ -3,7 +3,7 @@
 
 import { createHmac } from "node:crypto";
 import { Calendar } from "../calendar.ts";
-import type { Endpoint, Family, Millis, SocketId } from "../contract.ts";
+import type { Endpoint, Family, Millis, SocketId, Transport } from "../contract.ts";
 
 /** Section 7.2 recommends at least 30 seconds. */
 const reservationMillis = 30_000;
@@ -16,6 +16,8 @@ export interface Reservation {
   readonly relayed: Endpoint;
   /** As quotas count it: nobody else can use the token. */
   readonly user: string;
+  /** Of whoever reserved it: nobody comes by another to use the token, since a plane may serve that elsewhere. */
+  readonly transport: Transport;
 }
 
 export class Reservations {
@@ -46,9 +48,9 @@ export class Reservations {
     return reservation;
   }
 
-  find(token: Uint8Array, user: string): Reservation | undefined {
+  find(token: Uint8Array, user: string, transport: Transport): Reservation | undefined {
     const reservation = this.#byToken.get(keyOf(token));
-    return reservation?.user === user ? reservation : undefined;
+    return reservation?.user === user && reservation.transport === transport ? reservation : undefined;
   }
 
   /** Its port is somebody's now. */

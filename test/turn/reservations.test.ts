@@ -81,6 +81,15 @@ describe("a reservation", () => {
     expect(codeOf(world.client("198.51.100.9").asks("allocate", { ...udp, reservationToken }))).toBe(508);
   });
 
+  test.each(["udp", "tcp"] as const)("made over %s is of no use over the other transport", (transport) => {
+    const world = new World();
+    const { reservationToken } = world.client("198.51.100.7", { transport }).asks("allocate", pair).attributes;
+    const [other, same] = transport === "udp" ? (["tcp", "udp"] as const) : (["udp", "tcp"] as const);
+    const taking = { ...udp, reservationToken };
+    expect(codeOf(world.client("198.51.100.8", { transport: other }).asks("allocate", taking))).toBe(508);
+    expect(codeOf(world.client("198.51.100.9", { transport: same }).asks("allocate", taking))).toBe(0);
+  });
+
   test("is of no use to another user, nor is a token that nobody was given", () => {
     const { world, reservationToken } = reserved();
     const bob = world.client("198.51.100.8", { user: "bob" });

@@ -51,11 +51,11 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
 }
 
 /** What the request has a token for, if it has one. */
-function reservationOf({ message, identity }: AuthenticRequest, turn: Turn): Reservation | Refusal | undefined {
+function reservationOf({ message, identity, tuple }: AuthenticRequest, turn: Turn): Reservation | Refusal | undefined {
   const { reservationToken: token, evenPort, requestedAddressFamily } = message.attributes;
   if (token === undefined) return undefined;
   if (evenPort || requestedAddressFamily !== undefined || isDual(message)) return refuse(400);
-  return turn.reservations.find(token, identity.credential.user) ?? refuse(508);
+  return turn.reservations.find(token, identity.credential.user, tuple.on.transport) ?? refuse(508);
 }
 
 /** Of the relayed addresses that are asked for: with an additional one, IPv4 comes first. */
@@ -94,7 +94,8 @@ export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpo
     return openNext(now, { ...opening, ports: [...ports, port] }, turn);
   }
   if (ports.length === 0) return open({ ...opening, ports: [port] }, turn, at.port + 1);
-  return allocated(now, opening, turn, turn.reservations.add(now, { ...port, user: allocation.user }));
+  const { transport } = request.tuple.on;
+  return allocated(now, opening, turn, turn.reservations.add(now, { ...port, user: allocation.user, transport }));
 }
 
 /** A port did not open. A dual allocation makes do with the other (step 9). */
