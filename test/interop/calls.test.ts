@@ -4,6 +4,7 @@
 import { type Client, client } from "@xmpp/client";
 import xml from "@xmpp/xml";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { openLog } from "../../src/admin/log.ts";
 import { readConfig } from "../../src/config/config.ts";
 import type { PlaneCounters } from "../../src/contract.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
@@ -20,6 +21,7 @@ describe.each(xmppServers)("users of $name", ({ make, packages }) => {
   describe.runIf(needs(...packages))("with a relay beside it", () => {
     let server: XmppServer;
     let relay: Relay;
+    const logged: string[] = [];
 
     beforeAll(async () => {
       server = await make();
@@ -29,17 +31,28 @@ describe.each(xmppServers)("users of $name", ({ make, packages }) => {
         secret: "shared",
         loopback: true,
         "relay-address": "127.0.0.1",
-        metrics: "none",
-        log: { level: "silent" },
+        metrics: "http://127.0.0.1:0",
         xmpp: { service: server.components, domain: componentDomain, secret: componentSecret },
       };
-      relay = await startRelay(readConfig({ flags, env: {} }));
+      const config = readConfig({ flags, env: {} });
+      relay = await startRelay(config, { log: openLog(config.log, { write: (line) => void logged.push(line) }) });
       await isOnline();
     });
 
     afterAll(async () => {
       await relay?.stop();
       await server?.discard();
+    });
+
+    test("are told its listeners, with credentials for twelve hours", async () => {
+      const services = await servicesFor(await login("alice"));
+      const [udp, tcp] = relay.listeners.map(({ at }) => `${at.port}`);
+      expect(services).toMatchObject([
+        { type: "stun", host: "127.0.0.1", port: udp },
+        { type: "turn", host: "127.0.0.1", port: udp, transport: "udp" },
+        { type: "turn", host: "127.0.0.1", port: tcp, transport: "tcp" },
+      ]);
+      expect((Date.parse(services[1]?.expires ?? "") - Date.now()) / 3_600_000).toBeCloseTo(12, 1);
     });
 
     test("call each other through it, and a restart of the server takes nothing from the call", async () => {
@@ -64,6 +77,17 @@ describe.each(xmppServers)("users of $name", ({ make, packages }) => {
       for (const { sent, echoed, lost } of outcomes) expect({ echoed, lost }).toEqual({ echoed: sent, lost: 0 });
     }, 90_000);
 
+    test("are counted and logged by the relay, and not named", async () => {
+      await servicesFor(await login("bob"));
+      const at = `http://127.0.0.1:${relay.metrics?.port}`;
+      const metrics = await (await fetch(`${at}/metrics`)).text();
+      expect(metrics).toContain('sluice_component_state{state="online"} 1\n');
+      expect(metrics).toMatch(/sluice_xmpp_facts_total\{fact="credentials-issued"\} \d+\n/);
+      expect(await (await fetch(`${at}/readyz`)).text()).toContain("component online\n");
+      expect(logged.join("")).toContain('"msg":"credentials-issued"');
+      for (const kept of ["alice", "bob", "shared", componentSecret]) expect(logged.join("")).not.toContain(kept);
+    });
+
     async function isOnline(): Promise<void> {
       await vi.waitFor(() => expect(relay.componentState()).toBe("online"), { timeout: 40_000 });
     }
@@ -80,12 +104,18 @@ describe.each(xmppServers)("users of $name", ({ make, packages }) => {
       return user;
     }
 
-    /** What the user's own server says of TURN over UDP. */
-    async function turnOf(user: Client): Promise<IceServer> {
+    /** What the user's own server says of STUN and TURN. */
+    async function servicesFor(user: Client): Promise<Record<string, string>[]> {
       const question = xml("iq", { type: "get", to: domain }, xml("services", { xmlns: extdisco }));
       const reply = await user.iqCaller.request(question, 10_000);
-      const services = reply.getChild("services", extdisco)?.getChildrenByAttr("type", "turn") ?? [];
-      const { host, port, username, password } = services.find(({ attrs }) => attrs.transport === "udp")?.attrs ?? {};
+      const services = reply.getChild("services", extdisco)?.getChildren("service") ?? [];
+      return services.map(({ attrs }) => attrs);
+    }
+
+    async function turnOf(user: Client): Promise<IceServer> {
+      const services = await servicesFor(user);
+      const turn = services.find(({ type, transport }) => type === "turn" && transport === "udp");
+      const { host = "", port, username = "", password = "" } = turn ?? {};
       return { hostname: host, port: Number(port), username, password };
     }
 
