@@ -155,6 +155,30 @@ describe("a relay", () => {
     expect(relay.counters().connections).toBe(0);
   });
 
+  test("answers a network without credentials within its budget", async () => {
+    const budget = { "replies-per-second": 1, burst: 2 };
+    const relay = await start(config({ "reply-budget": budget, dataplane: "portable" }));
+    const client = await clientOf(relay);
+    const answer = client.receive();
+    for (let request = 0; request < 20; request += 1) client.send(encode(bindingRequest));
+    expect(decode(await answer)).toMatchObject({ class: "success" });
+    const counted = /^sluice_unanswered_requests_total\{method="Binding"\} [1-9]/m;
+    await vi.waitFor(async () => expect(await ask(relay, "/metrics")).toMatch(counted));
+  });
+
+  test("relays no more than the configured rate, on the plane that can see to it", async () => {
+    const relay = await start(config({ rate: { "in-total": { "packets-per-second": 1 } } }));
+    await wholeCycle(relay);
+    expect(lines.join("")).toContain("the portable dataplane serves");
+    expect(relay.counters().dropped.limited).toBe(0);
+    const [client, peer] = [await clientOf(relay), await openPeer()];
+    await client.allocate();
+    const at = { address: peerAddress, port: peer.address().port };
+    await client.ask("channelBind", { channelNumber: channel, xorPeerAddress: [at] });
+    for (let packet = 0; packet < 20; packet += 1) client.send(writeChannelData(channel, Buffer.from("media")));
+    await vi.waitFor(() => expect(relay.counters().dropped.limited).toBeGreaterThan(10));
+  });
+
   test("relays to none of its own listeners, at whichever of its addresses", async () => {
     const wildcard = config({ listen: ["udp://0.0.0.0:0"], peers: { allow: ["0.0.0.0/0"] } });
     const relay = await start(wildcard);
