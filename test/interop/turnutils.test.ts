@@ -19,6 +19,7 @@ const hasPrograms = needs("coturn", "openssl");
 
 let relay: Relay;
 let echo: Socket;
+let echo6: Socket;
 let folder: string;
 
 beforeAll(async () => {
@@ -30,22 +31,28 @@ beforeAll(async () => {
     user: { alice: "wonderland" },
     secret: "rabbit",
     loopback: true,
-    "relay-address": "127.0.0.1",
+    "relay-address": ["127.0.0.1", "::1"],
     metrics: "none",
     log: { level: "silent" },
   };
   relay = await startRelay(readConfig({ flags }));
-  echo = createSocket("udp4", (bytes, from) => echo.send(bytes, from.port, from.address));
-  echo.bind(0, "127.0.0.1");
-  await once(echo, "listening");
+  [echo, echo6] = await Promise.all([openEcho("udp4", "127.0.0.1"), openEcho("udp6", "::1")]);
 });
 
 afterAll(async () => {
   if (!hasPrograms) return;
   echo.close();
+  echo6.close();
   await relay.stop();
   rmSync(folder, { recursive: true });
 });
+
+async function openEcho(family: "udp4" | "udp6", address: string): Promise<Socket> {
+  const socket = createSocket(family, (bytes, from) => socket.send(bytes, from.port, from.address));
+  socket.bind(0, address);
+  await once(socket, "listening");
+  return socket;
+}
 
 interface Totals {
   readonly sent: number;
@@ -66,7 +73,8 @@ async function totals(
 
 function uclient(transport: Transport, options: readonly string[], deadlineSeconds?: number): Promise<Outcome> {
   const listener = relay.listeners.find((each) => each.transport === transport);
-  const where = ["-e", "127.0.0.1", "-r", `${echo.address().port}`, "-p", `${listener?.at.port}`];
+  const peer = options.includes("-x") ? echo6.address() : echo.address();
+  const where = ["-e", peer.address, "-r", `${peer.port}`, "-p", `${listener?.at.port}`];
   const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S"] }[transport];
   return run("turnutils_uclient", ["-l", "172", ...how, ...where, ...options, "127.0.0.1"], deadlineSeconds);
 }
@@ -88,6 +96,11 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     ["between two clients, over UDP", "udp", [...alice, "-y"]],
     ["between two clients, over UDP, in indications", "udp", [...alice, "-y", "-s"]],
     ["between two clients, over TCP", "tcp", [...alice, "-y"]],
+    ["with an IPv6 relayed address, through channels", "udp", [...alice, "-x"]],
+    ["with an IPv6 relayed address, in indications", "udp", [...alice, "-x", "-s"]],
+    ["with an IPv6 relayed address, over TCP", "tcp", [...alice, "-x"]],
+    ["with a relayed address of each family", "udp", [...alice, "-Z"]],
+    ["with a relayed address of each family, over TCP", "tcp", [...alice, "-Z"]],
     ["when it asks more than it has to", "udp", [...alice, "-G"]],
     ["when it hangs up now and then", "udp", [...alice, "-B"]],
     ["when it pads ChannelData", "udp", [...alice, "-D"]],
