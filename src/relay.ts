@@ -185,6 +185,7 @@ async function openMedia(
     realm: config.realm,
     software,
     authenticate: accounts.authenticate,
+    usernameOf: accounts.usernameOf,
     peers,
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
