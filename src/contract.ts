@@ -76,6 +76,8 @@ export type Action =
   | { readonly do: "route"; readonly legs: Route }
   | { readonly do: "unroute"; readonly legs: Route }
   | { readonly do: "send"; readonly via: SocketId; readonly to: Endpoint; readonly bytes: Uint8Array }
+  /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
+  | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
   | { readonly do: "report"; readonly fact: Fact };
 
 export type Input =

@@ -85,8 +85,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       throw error;
     },
   );
-  const doors = offeredDoors(media, config.credentialsHttp?.host);
-  const credentials = await openCredentials(config, doors, now).catch(async (error) => {
+  const credentials = await openCredentials(config, (host) => offeredDoors(media, host), now).catch(async (error) => {
     await admin?.stop();
     await media.stop();
     throw error;
@@ -150,6 +149,7 @@ async function openMedia(
   // Which peers may be reached depends on the ports that the listeners get: until then, none and nothing.
   let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
   const certificates = config.tls.length > 0 ? await Certificates.open(config.tls) : undefined;
+  const accounts = await openAccounts(config, { log: moves.log, hand: (input) => mind?.loop.hand(input), now });
   const planeOptions: StreamingPlaneOptions = {
     entrance: entranceOf(config, certificates),
     relayAddresses,
@@ -159,11 +159,10 @@ async function openMedia(
     now,
     newSocketId,
     randomBelow: (below) => randomInt(below),
-    hand: (input) => mind?.loop.hand(input),
+    hand: accounts.hand,
     report,
   };
   const listen = listenersOf(config, moves.log);
-  const accounts = await openAccounts(config, moves.log);
   const opened = openPlane(planeOptions, { ...config, listen }, moves);
   const { plane, listeners, squares, further } = await opened.catch((error) => {
     accounts.stop();
@@ -185,6 +184,7 @@ async function openMedia(
     realm: config.realm,
     software,
     authenticate: accounts.authenticate,
+    mustAsk: accounts.mustAsk,
     usernameOf: accounts.usernameOf,
     peers,
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
@@ -199,7 +199,7 @@ async function openMedia(
   const loop = new Loop({
     machine,
     now,
-    perform: (action) => plane.perform(action),
+    perform: (action) => (action.do === "ask" ? accounts.ask(action) : plane.perform(action)),
     fault: (error) => moves.log.fact({ fact: "fault-of-ours", error }),
   });
   mind = { peers, loop };
@@ -395,6 +395,4 @@ function announce(
   if (admin) log.info("metrics", { at: endpointText(admin.at) });
   if (config.loopback)
     log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
-  const hasUsers = config.user.size > 0 || config.usersFile !== undefined || config.secret.length > 0;
-  if (config.relay && !hasUsers) log.warn("there is neither a user nor a secret: nobody gets an allocation");
 }

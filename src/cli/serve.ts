@@ -74,8 +74,8 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
 }
 
 /** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */
-function needsKeptSecret({ secret, user, usersFile, relay, credentialsHttp, xmpp }: Config): boolean {
-  const needsUsers = relay && user.size === 0 && usersFile === undefined;
+function needsKeptSecret({ secret, user, usersFile, authHook, relay, credentialsHttp, xmpp }: Config): boolean {
+  const needsUsers = relay && user.size === 0 && usersFile === undefined && authHook === undefined;
   return secret.length === 0 && (needsUsers || credentialsHttp !== undefined || xmpp !== undefined);
 }
 

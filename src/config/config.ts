@@ -4,6 +4,7 @@
 import { dirname } from "node:path";
 import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
+import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
 import type { Rates } from "../turn/rates.ts";
@@ -43,6 +44,7 @@ export interface Config {
   readonly rate: Rates;
   readonly replyBudget: ReplyRate;
   readonly natDiscovery?: NatDiscovery;
+  readonly authHook?: AuthHookConfig;
   readonly credentialsHttp?: CredentialsHttp;
   readonly xmpp?: Xmpp;
   readonly log: LogConfig;
@@ -60,6 +62,15 @@ export interface NatDiscovery {
   /** At most one a family. */
   readonly alternateAddress: readonly RelayAddress[];
   readonly alternatePort: number;
+}
+
+export interface AuthHookConfig {
+  readonly url: string;
+  /** What we show to it. */
+  readonly key?: string;
+  readonly deadlineMilliseconds: number;
+  readonly questionsAtOnce: number;
+  readonly cache: AskedUsersOptions;
 }
 
 export interface CredentialsHttp {

@@ -20,6 +20,7 @@ import {
   secretText,
   serverName,
   userName,
+  webUrl,
   xmppService,
 } from "./values.ts";
 
@@ -81,6 +82,17 @@ export function configSchema(sources: SecretSources) {
         .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
         .refine((addresses) => addresses.length > 0, "expected at least one"),
       "alternate-port": z.int().min(0).max(65_535).prefault(3479),
+    }).exactOptional(),
+    "auth-hook": section({
+      url: webUrl,
+      key: secret.exactOptional(),
+      "deadline-milliseconds": z.int().min(100).max(30_000).prefault(2000),
+      "questions-at-once": z.int().min(1).max(256).prefault(16),
+      cache: section({
+        "names-at-most": limit.prefault(10_000),
+        "user-seconds": z.int().min(1).max(86_400).prefault(300),
+        "nobody-seconds": z.int().min(1).max(86_400).prefault(30),
+      }).prefault({}),
     }).exactOptional(),
     "credentials-http": section({
       listen: httpUrl,

@@ -47,6 +47,11 @@ export const httpUrl = text("http://ADDRESS:PORT, an IPv6 address in brackets", 
   return url?.scheme === "http" ? url.at : undefined;
 });
 
+export const webUrl = text("an http or https URL without name and password", (written): string | undefined => {
+  const url = URL.canParse(written) ? new URL(written) : undefined;
+  return url && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url.href : undefined;
+});
+
 function endpointUrl(written: string): { scheme: string; at: Endpoint } | undefined {
   const { scheme, v6, v4, port } =
     /^(?<scheme>\w+):\/\/(?:\[(?<v6>[^\]]*)\]|(?<v4>[^:]*)):(?<port>\d{1,5})\/?$/.exec(written)?.groups ?? {};

@@ -10,12 +10,12 @@ import { type Door, urisOf } from "./doors.ts";
 /** Rejects with `Unavailable` when the address or port is not to be had. */
 export async function openCredentials(
   { credentialsHttp, secret: [secret] }: Config,
-  doors: readonly Door[],
+  doorsAs: (host: string | undefined) => readonly Door[],
   now: () => Millis,
 ): Promise<CredentialsServer | undefined> {
   if (!credentialsHttp) return undefined;
   assert(secret !== undefined, "credentials over HTTP need a shared secret to be made with");
-  const { listen: at, key, credentialLifetimeSeconds: lifetimeSeconds } = credentialsHttp;
+  const { listen: at, key, host, credentialLifetimeSeconds: lifetimeSeconds } = credentialsHttp;
   const mint = (user: string, untilSeconds: number) => mintCredential(secret, user, untilSeconds);
-  return await startCredentialsServer({ at, key, lifetimeSeconds, uris: urisOf(doors), mint, now });
+  return await startCredentialsServer({ at, key, lifetimeSeconds, uris: urisOf(doorsAs(host)), mint, now });
 }

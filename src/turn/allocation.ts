@@ -40,7 +40,8 @@ export class Allocation {
   readonly transaction: string;
   answer: Uint8Array | undefined;
 
-  readonly #credentialUntil: Millis;
+  /** The end of the credential that was shown last. */
+  credentialUntil: Millis;
   /** By when its ports are to be open. */
   readonly #openBy: Millis;
   readonly #ports = new Map<Family, RelayPort & { readonly until: Millis }>();
@@ -55,7 +56,7 @@ export class Allocation {
     this.transaction = of.transaction;
     this.username = of.identity.username;
     this.user = of.identity.credential.user;
-    this.#credentialUntil = of.identity.credential.until;
+    this.credentialUntil = of.identity.credential.until;
     this.#openBy = of.openBy;
   }
 
@@ -82,7 +83,7 @@ export class Allocation {
 
   /** Gives it a relay port, or a longer life to the one it has, and returns the seconds of it. */
   open(port: RelayPort, now: Millis, lifetimeSeconds: number): number {
-    const until = Math.min(now + lifetimeSeconds * 1000, this.#credentialUntil);
+    const until = Math.min(now + lifetimeSeconds * 1000, this.credentialUntil);
     this.#ports.set(port.family, { ...port, until });
     return Math.max(0, Math.ceil((until - now) / 1000));
   }

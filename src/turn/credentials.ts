@@ -22,6 +22,9 @@ export type Authenticate = (username: string, now: Millis) => readonly Credentia
 /** The name that a USERHASH stands for. */
 export type UsernameOf = (userhash: Uint8Array) => string | undefined;
 
+/** Whether somebody outside is to be asked about a name, before a request is judged by what is known of it. */
+export type MustAsk = (username: string, now: Millis) => boolean;
+
 /** Names that secrets vouched for, and were asked about last. A call asks every few minutes. */
 const rememberedNames = 16_384;
 

@@ -4,10 +4,10 @@ import type { Millis } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { isIntact } from "../stun/integrity.ts";
 import { Challenges } from "./challenges.ts";
-import { type Authenticate, type Credential, keyOf, type UsernameOf } from "./credentials.ts";
+import { type Authenticate, type Credential, keyOf, type MustAsk, type UsernameOf } from "./credentials.ts";
 import type { Nonces } from "./nonce.ts";
 import { choiceOf, type PasswordChoice } from "./password-algorithms.ts";
-import { type Identity, type Refusal, type Request, refuse } from "./request.ts";
+import { type Identity, type Postponement, type Refusal, type Request, refuse } from "./request.ts";
 
 export interface LongTermMechanismOptions {
   readonly realm: string;
@@ -15,6 +15,7 @@ export interface LongTermMechanismOptions {
   readonly authenticate: Authenticate;
   /** Undefined where there are names that it could not find. */
   readonly usernameOf: UsernameOf | undefined;
+  readonly mustAsk: MustAsk;
 }
 
 /** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
@@ -25,23 +26,25 @@ export class LongTermMechanism {
   readonly #authenticate: Authenticate;
   readonly #challenges: Challenges;
   readonly #usernameOf: UsernameOf;
+  readonly #mustAsk: MustAsk;
   /** Kept for as long as its credential is, so that a key is made once. */
   readonly #known = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
 
-  constructor({ realm, nonces, authenticate, usernameOf }: LongTermMechanismOptions) {
+  constructor({ realm, nonces, authenticate, usernameOf, mustAsk }: LongTermMechanismOptions) {
     this.#realm = realm;
     this.#authenticate = authenticate;
     this.#challenges = new Challenges(realm, nonces, { offersAnonymity: usernameOf !== undefined });
     this.#usernameOf = usernameOf ?? (() => undefined);
+    this.#mustAsk = mustAsk;
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */
-  identify(request: Request): Identity | Refusal {
+  identify(request: Request): Identity | Refusal | Postponement {
     const { now, message, bytes } = request;
-    const { username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256 } = message.attributes;
+    const { realm, nonce, messageIntegrity, messageIntegritySha256 } = message.attributes;
 
     if (!messageIntegrity && !messageIntegritySha256) return this.#challenges.issue(401, request);
-    const isNamed = username !== undefined || userhash !== undefined;
+    const isNamed = message.attributes.username !== undefined || message.attributes.userhash !== undefined;
     if (!isNamed || realm === undefined || nonce === undefined) return refuse(400);
     const choice = choiceOf(message);
     if (!choice) return refuse(400);
@@ -49,13 +52,23 @@ export class LongTermMechanism {
 
     // The truncation that RFC 8489 section 14.6 allows is for usages to permit, and TURN does not.
     if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenges.issue(401, request);
+    const username = this.#nameOf(message.attributes);
+    if (username !== undefined && this.#mustAsk(username, now)) return this.#ask(username, request, nonce);
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
-    const candidates = this.#candidates(this.#nameOf(message.attributes), now, choice);
+    const candidates = this.#candidates(username, now, choice);
     const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
     if (!identity || identity.credential === nobody) return this.#challenges.issue(401, request);
 
     if (this.#challenges.isMet(request, nonce)) return identity;
     return { ...this.#challenges.issue(438, request), by: identity };
+  }
+
+  /** A good nonce shows that the client is where it says, so that nobody has questions asked in another's name. */
+  #ask(username: string, request: Request, nonce: string): Refusal | Postponement {
+    if (!this.#challenges.isMet(request, nonce)) return this.#challenges.issue(438, request);
+    const { tuple, bytes } = request;
+    const { on, via, from } = tuple;
+    return { postponed: [{ do: "ask", username, again: { is: "datagram", on, via, from, bytes } }] };
   }
 
   #nameOf({ username, userhash }: Attributes): string | undefined {

@@ -5,7 +5,7 @@ import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
-import type { Authenticate, UsernameOf } from "./credentials.ts";
+import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
@@ -41,6 +41,8 @@ export interface TurnOptions {
   readonly authenticate: Authenticate;
   /** To be given only where it finds every name: clients are told then to send hashes (RFC 8489 section 14.4). */
   readonly usernameOf?: UsernameOf | undefined;
+  /** Where nobody is to be asked, left out. Asked about is by the action `ask`. */
+  readonly mustAsk?: MustAsk | undefined;
   readonly peers: PeerPolicy;
   /** Of which there are relayed addresses. */
   readonly families: readonly Family[];
@@ -105,7 +107,8 @@ export class TurnServer implements Machine {
       reservations: new Reservations(nonceSecret),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
-    this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf });
+    const { mustAsk = () => false } = options;
+    this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf, mustAsk });
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
   }
 
@@ -144,6 +147,7 @@ export class TurnServer implements Machine {
     // Nothing can come of so little, and a challenge would be three times its size.
     if (bytes.length < smallestAllocateBytes) return this.#answerStranger(request, refuse(400));
     const identity = this.#mechanism.identify(request);
+    if ("postponed" in identity) return [...identity.postponed];
     if ("refused" in identity) return this.#answerStranger(request, identity);
 
     const expired = this.#endIfExpired(request);

@@ -186,6 +186,8 @@ log: loud
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+    ["auth-hook: { url: 'ftp://x' }", "expected an http or https URL"],
+    ["auth-hook: { url: 'http://a:b@x' }", "expected an http or https URL without name and password"],
     ["credentials-http: { listen: none, key: k }", "expected http://ADDRESS:PORT"],
     ["credentials-http: { listen: http://127.0.0.1:1 }", "credentials-http.key: is missing"],
     ["nat-discovery: { alternate-address: 192.0.2.2 }", "needs a udp listener at one other IPv4 address"],
@@ -236,7 +238,7 @@ describe("a secret", () => {
 
 describe("config/sluice.yaml", () => {
   const reference = fileURLToPath(new URL("../../config/sluice.yaml", import.meta.url));
-  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c", CREDENTIALS_KEY: "k" };
+  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c", CREDENTIALS_KEY: "k", AUTH_HOOK_KEY: "h" };
   /** With the keys that have no default: `#key` and, within their sections, `#  key`. */
   const uncommented = readFileSync(reference, "utf8").replace(/^#(?! \S|$)/gm, "");
 
@@ -247,18 +249,19 @@ describe("config/sluice.yaml", () => {
   test("has every key", () => {
     const schema = configSchema({ env, folder });
     const shown: unknown = parse(uncommented);
-    const isContent = (path: string) => /^(user|xmpp\.secret|credentials-http\.key)\./.test(path);
+    const isContent = (path: string) => /^(user|xmpp\.secret|credentials-http\.key|auth-hook\.key)\./.test(path);
     expect(keyPaths(shown).filter((path) => !isContent(path))).toEqual(schemaPaths(schema, []));
   });
 
   test("has examples that are accepted, and defaults within the sections that have none", () => {
     const listen = ["udp://192.0.2.1:3478"];
-    const { xmpp, natDiscovery, credentialsHttp } = read(uncommented, { env, flags: { listen } });
+    const { xmpp, natDiscovery, credentialsHttp, authHook } = read(uncommented, { env, flags: { listen } });
     const least = read(
       [
         "xmpp: { domain: relay.example.org, secret: c }",
         "nat-discovery: { alternate-address: 192.0.2.2 }",
         "credentials-http: { listen: http://127.0.0.1:9642, key: k }",
+        "auth-hook: { url: https://accounts.example.org/turn }",
       ].join("\n"),
       {
         flags: { listen },
@@ -266,6 +269,7 @@ describe("config/sluice.yaml", () => {
     );
     expect(xmpp).toEqual({ ...least.xmpp, host: "relay.example.org" });
     expect(natDiscovery).toEqual(least.natDiscovery);
+    expect(authHook).toEqual({ ...least.authHook, key: "h" });
     expect(credentialsHttp).toEqual({ ...least.credentialsHttp, host: "relay.example.org" });
   });
 

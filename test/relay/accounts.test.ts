@@ -1,6 +1,9 @@
 // Users of a file against the whole relay: who comes in, what counts, and what becomes of who is taken out.
 
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -147,5 +150,64 @@ describe("credentials over HTTP", () => {
     await expect(start(taken)).rejects.toThrow(`cannot hand out credentials on 127.0.0.1 port ${port}`);
     await first.stop();
     expect((await start(taken)).credentials?.port).toBe(port);
+  });
+});
+
+describe("an auth hook", () => {
+  /** Answers when it is told to, and knows alice. */
+  async function hookAsked() {
+    const open: ServerResponse[] = [];
+    const server = createServer((_, response) => void open.push(response)).listen(0, "127.0.0.1");
+    onTestFinished(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    await once(server, "listening");
+    const md5 = alice.split(":")[2];
+    return {
+      open,
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+      async answers(status: number) {
+        await vi.waitFor(() => expect(open).not.toHaveLength(0));
+        open
+          .shift()
+          ?.writeHead(status)
+          .end(JSON.stringify({ md5, until: Date.now() / 1000 + 3600, user: "account 7" }));
+      },
+    };
+  }
+
+  test("lets in whom it knows, while others are served without waiting", async () => {
+    const { url, open, answers } = await hookAsked();
+    const relay = await start({ "auth-hook": { url }, user: { carol: "static" } });
+    const waiting = (await clientOf(relay, "alice", "wonderland")).allocate();
+    await vi.waitFor(() => expect(open).toHaveLength(1));
+    expect(await (await clientOf(relay, "carol", "static")).allocate()).toMatchObject({ class: "success" });
+    await answers(200);
+    expect(await waiting).toMatchObject({ class: "success" });
+    expect(await (await clientOf(relay, "alice", "wonderland")).allocate()).toMatchObject({ class: "success" });
+    expect(await (await clientOf(relay, "alice", "underland")).allocate()).toMatchObject({
+      attributes: { errorCode: { code: 401 } },
+    });
+    expect(open).toEqual([]);
+  });
+
+  test("has whom it does not know refused, and whom it says nothing about", async () => {
+    const { url, answers } = await hookAsked();
+    const relay = await start({ "auth-hook": { url, "deadline-milliseconds": 100 } });
+    const nobody = (await clientOf(relay, "bob", "builder")).allocate();
+    await answers(404);
+    const unheard = (await clientOf(relay, "alice", "wonderland")).allocate();
+    for (const answer of await Promise.all([nobody, unheard])) {
+      expect(answer).toMatchObject({ attributes: { errorCode: { code: 401 } } });
+    }
+  });
+
+  test("is not needed for a start, and is told of in the log by numbers only", async () => {
+    const relay = await start({ "auth-hook": { url: "http://127.0.0.1:9/" }, log: { level: "debug" } });
+    for (let i = 0; i < 5; i++) await (await clientOf(relay, `alice-liddell-${i}`, "wonderland")).allocate();
+    await relay.stop();
+    expect(lines.join("")).toContain("auth-hook-silent");
+    expect(lines.join("")).not.toContain("alice-liddell");
   });
 });

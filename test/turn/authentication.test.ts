@@ -178,6 +178,46 @@ describe("a credential of keys in place of a password", () => {
   });
 });
 
+describe("a name that somebody outside is to be asked about", () => {
+  function stranger() {
+    const known = new Set<string>();
+    const world = new World({
+      authenticate: (user) => (known.has(user) ? [{ user, password: "wonderland", until: world.now + 60_000 }] : []),
+      mustAsk: (user) => !known.has(user),
+    });
+    const client = world.client();
+    return { world, client, known };
+  }
+
+  test("has the question put out, with the request in it, and no answer", () => {
+    const { world, client, known } = stranger();
+    client.fetchNonce();
+    const bytes = client.sign(client.request("allocate", udp));
+    const again = { is: "datagram", ...client.tuple, bytes } as const;
+    expect(world.hears(again)).toEqual([{ do: "ask", username: "alice", again }]);
+    known.add("alice");
+    expect(codeOf(client.hearsBack(bytes))).toBe(0);
+  });
+
+  test("is not asked about before the client has shown that it is where it says", () => {
+    const { world, client } = stranger();
+    expect(codeOf(client.asksBare("allocate", udp))).toBe(401);
+    client.nonce = "made up";
+    expect(codeOf(client.hearsBack(client.sign(client.request("allocate", udp))))).toBe(438);
+    expect(world.actions.map((action) => action.do)).toEqual(["send"]);
+  });
+
+  test("may have an end that is moved on: a Refresh goes by the latest word", () => {
+    const { world, client, known } = stranger();
+    known.add("alice");
+    client.allocates();
+    world.passes(50);
+    expect(client.asks("refresh", { lifetime: 600 }).attributes.lifetime).toBe(60);
+    world.passes(50);
+    expect(world.relays.size).toBe(1);
+  });
+});
+
 describe("credentials that expire", () => {
   function carolFor(seconds: number) {
     const world = new World();
