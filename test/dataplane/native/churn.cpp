@@ -158,7 +158,7 @@ int main(int, char** arguments) {
           engine.send(0, client, reinterpret_cast<const uint8_t*>("told"), 4);
           break;
         case 3:
-          engine.arrive(slot, world.peers[slot].at, reinterpret_cast<const uint8_t*>("here"), 4);
+          engine.arrive(slot, world.peers[slot].at, reinterpret_cast<const uint8_t*>("here"), 4, 0);
           break;
         default:
           engine.route(client, peer, INT64_MAX);
