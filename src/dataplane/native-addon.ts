@@ -9,9 +9,6 @@ import { Unavailable } from "../contract.ts";
 /** Sockets are numbers here: listeners in the order they are opened, then relay ports by their slot. */
 export const maxListeners = 32;
 
-/** Beside `maxListeners` of them in each worker: the ring of packets for relay ports of another plane. */
-export const crossings = maxListeners;
-
 /** Framing as a number: 0 for bare, 1 for indications, else the channel. */
 export type LegArguments = readonly [
   socket: number,

@@ -10,17 +10,17 @@ import {
   type Input,
   type Leg,
   type Listener,
+  type ListenerKind,
   type PlaneCounters,
   type PlaneOptions,
   type Route,
   type SocketId,
-  type Transport,
   Unavailable,
   type Usage,
 } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
-import { crossings, type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
+import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeCounters } from "./native-counters.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing } from "./native-rings.ts";
@@ -43,6 +43,8 @@ export interface NativeOptions {
 }
 
 const mostThreads = 64;
+/** The ring of packets for relay ports of another plane, beside one for each listener. */
+const crossings = maxListeners;
 /** How long a thread that sleeps may go without hearing that a relay port is to be closed. */
 const lazyFlushMillis = 10;
 const defaultRelays = 65_536;
@@ -103,7 +105,7 @@ class NativePlane implements Dataplane {
     this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports });
   }
 
-  async listen(transport: Transport, at: Endpoint): Promise<Listener> {
+  async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
     if (transport !== "udp") return this.#portable.listen(transport, at);
     const index = this.#listeners.size;
     if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
