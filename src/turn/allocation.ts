@@ -24,6 +24,8 @@ const permissionMillis = 300_000;
 const channelMillis = 600_000;
 /** A channel's number and peer stay together this long after it ended, for packets still on their way (section 12). */
 const channelRestMillis = 300_000;
+/** A plane hears of a later end only if it is this much later, so that asking all the time makes no work of routes. */
+const noticeMillis = 1000;
 
 interface Channel {
   readonly number: number;
@@ -48,6 +50,8 @@ export class Allocation {
   /** Peers have one family each, so what is permitted or bound hangs on the port of that family. */
   readonly #permissions = new Map<string, Millis>();
   readonly #channels = new Map<number, Channel>();
+  /** By peer address or channel number: the end that the plane knows of its route. */
+  readonly #told = new Map<string | number, Millis>();
 
   constructor(
     of: Pick<Allocation, "tuple" | "transaction"> & { readonly identity: Identity; readonly openBy: Millis },
@@ -122,7 +126,11 @@ export class Allocation {
       return this.#permissions.size + added <= limit;
     };
     if (hasRoom()) return true;
-    for (const [address, until] of this.#permissions) if (until <= now) this.#permissions.delete(address);
+    for (const [address, until] of this.#permissions) {
+      if (until > now) continue;
+      this.#permissions.delete(address);
+      this.#told.delete(address);
+    }
     return hasRoom();
   }
 
@@ -152,21 +160,30 @@ export class Allocation {
   }
 
   /**
-   * What a plane has to know about peers at these addresses, or at all: a route of indications for each permission, a
-   * numbered one for each channel. None outlives what it rests on.
+   * What a plane does not know yet about peers at these addresses, or at all: a route of indications for each permission,
+   * a numbered one for each channel. None outlives what it rests on.
    */
   routes(now: Millis, addresses: ReadonlySet<string> = new Set(this.#permissions.keys())): Route[] {
     const routes: Route[] = [];
-    const add = (framing: Framing, peer: Endpoint, until: Millis) => {
+    const add = (framing: "indication" | number, peer: Endpoint, until: Millis) => {
       const port = this.#ports.get(familyOf(peer.address));
       const end = Math.min(until, this.#permissions.get(peer.address) ?? 0, port?.until ?? 0);
-      if (port && end > now) routes.push(this.#route(port, framing, peer, end));
+      if (!port || end <= now || this.#isKnown(framing === "indication" ? peer.address : framing, end)) return;
+      routes.push(this.#route(port, framing, peer, end));
     };
     for (const address of addresses) add("indication", { address, port: 0 }, Number.POSITIVE_INFINITY);
     for (const { number, peer, until } of this.#channels.values()) {
       if (addresses.has(peer.address)) add(number, peer, until);
     }
     return routes;
+  }
+
+  /** If it is not, it will be: what is asked about is told. */
+  #isKnown(route: string | number, end: Millis): boolean {
+    const told = this.#told.get(route) ?? 0;
+    if (told <= end && end < told + noticeMillis) return true;
+    this.#told.set(route, end);
+    return false;
   }
 
   #route({ relay }: RelayPort, framing: Framing, peer: Endpoint, until: Millis): Route {

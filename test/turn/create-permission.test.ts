@@ -32,6 +32,20 @@ describe("CreatePermission", () => {
     expect(world.routes).toEqual([]);
   });
 
+  test("asked for again within a second makes no work for the plane, nor does a Refresh that moves no route's end", () => {
+    const { world, client } = worldWithAllocation();
+    const actionsOn = (method: "createPermission" | "refresh") => {
+      client.asks(method, method === "refresh" ? { lifetime: 3600 } : { xorPeerAddress: [peer] });
+      return world.actions.map((action) => action.do);
+    };
+    expect(actionsOn("createPermission")).toEqual(["route", "send"]);
+    world.now += 999;
+    expect(actionsOn("createPermission")).toEqual(["send"]);
+    expect(actionsOn("refresh")).toEqual(["send"]);
+    world.now += 1;
+    expect(actionsOn("createPermission")).toEqual(["route", "send"]);
+  });
+
   test("routes before the client hears of it", () => {
     const { world, client } = worldWithAllocation();
     client.asks("createPermission", { xorPeerAddress: [peer] });
