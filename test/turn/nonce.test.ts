@@ -19,6 +19,18 @@ describe("a nonce", () => {
     expect(nonces.isFresh(nonce, now + 600_000, client)).toBe(false);
   });
 
+  test("that was fresh once is still nobody else's, and still ends", () => {
+    const known = new Nonces(secret, "example.org", 600);
+    for (let i = 0; i < 20_000; i++) {
+      const issued = now + i * 1000;
+      expect(known.isFresh(known.issue(issued, client, ""), issued, client)).toBe(true);
+    }
+    expect(known.isFresh(nonce, now, client)).toBe(true);
+    expect(known.isFresh(nonce, now, client)).toBe(true);
+    expect(known.isFresh(nonce, now, { ...client, port: 5001 })).toBe(false);
+    expect(known.isFresh(nonce, now + 600_000, client)).toBe(false);
+  });
+
   test("from the future is none of ours", () => {
     expect(nonces.isFresh(nonces.issue(now + 2000, client, ""), now, client)).toBe(false);
   });
