@@ -14,6 +14,8 @@ export interface Endpoint {
 export type Family = 4 | 6;
 /** Between a client and us. */
 export type Transport = "udp" | "tcp" | "tls";
+/** What a listener takes: one transport, or TCP and TLS, told apart by their first bytes. */
+export type ListenerKind = Transport | "any";
 
 /** Names one listener, one accepted stream connection or one relay port. Never reused while the process lives. */
 export type SocketId = number;
@@ -198,8 +200,11 @@ export interface PlaneOptions {
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */
 export interface Dataplane {
   readonly name: string;
-  /** Rejects with `Unavailable` when the address or port is not to be had. Port 0 asks for any free one. */
-  listen(transport: Transport, at: Endpoint): Promise<Listener>;
+  /**
+   * Rejects with `Unavailable` when the address or port is not to be had. Port 0 asks for any free one. A listener of kind
+   * `any` is named `tcp`; what comes to it over TLS is on one that is called `tls`, and else is the same.
+   */
+  listen(kind: ListenerKind, at: Endpoint): Promise<Listener>;
   perform(action: Action): void;
   counters(): PlaneCounters;
   /** What an open relay port has carried so far. */

@@ -30,7 +30,7 @@ import { Loop } from "./dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "./dataplane/stream.ts";
 import { openAccounts } from "./relay/accounts.ts";
 import { openCredentials } from "./relay/credentials.ts";
-import { type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
+import { asMet, type Door, doorsOf, endpointsOf, servicesOf } from "./relay/doors.ts";
 import { entranceOf } from "./relay/entrance.ts";
 import { openSquares, type Squares } from "./relay/squares.ts";
 import { certifiedHost, watchCertificates } from "./relay/watched-certificates.ts";
@@ -258,7 +258,8 @@ function openPlane(
     const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding, limitsTraffic });
     try {
       const listeners: Listener[] = [];
-      for (const { transport, at } of listen) listeners.push(await plane.listen(transport, moved(at, offset)));
+      for (const { transport, at } of listen)
+        listeners.push(...asMet(transport, await plane.listen(transport, moved(at, offset))));
       if (whyNoBetter !== undefined) moves.log.info(`the ${plane.name} dataplane serves: ${whyNoBetter}`);
       if (!natDiscovery) return { plane, listeners, squares: [], further: [] };
       const { alternateAddress, alternatePort } = natDiscovery;

@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import type { Path } from "./mistakes.ts";
 
 export function certificateMistakes({ listen, tls }: Config): { path: Path; message: string }[] {
-  const listener = listen.findIndex(({ transport }) => transport === "tls");
+  const listener = listen.findIndex(({ transport }) => transport === "tls" || transport === "any");
   const unreadable = tls.flatMap(({ certificate, key, names }, index) => {
     try {
       certificateFrom(readFileSync(certificate, "utf8"), readFileSync(key, "utf8"), names);

@@ -2,8 +2,9 @@
 // every mistake in them with its line and column. config/sluice.yaml shows all keys; schema.ts holds the defaults.
 
 import { dirname } from "node:path";
-import type { Endpoint, RelayAddress, Transport } from "../contract.ts";
+import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
+import type { Backend } from "../dataplane/splices.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
@@ -19,6 +20,8 @@ export interface Config {
   readonly listen: readonly Listen[];
   /** What TLS clients are shown: the first to who asks for no name. */
   readonly tls: readonly CertificateFiles[];
+  /** Who takes TLS that is not for us, on listeners for any stream. */
+  readonly foreignTls?: Backend;
   /** Networks of proxies that say first whose connection it is. */
   readonly proxyProtocol: { readonly trusted: readonly string[] };
   readonly clients: ClientNetworks;
@@ -53,7 +56,7 @@ export interface Config {
 }
 
 export interface Listen {
-  readonly transport: Transport;
+  readonly transport: ListenerKind;
   readonly at: Endpoint;
 }
 

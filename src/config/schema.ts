@@ -8,6 +8,7 @@ import {
   cidr,
   domainName,
   filled,
+  hostAndPort,
   hostName,
   httpUrl,
   ipAddress,
@@ -37,6 +38,7 @@ export function configSchema(sources: SecretSources) {
       )
       .prefault(["udp://0.0.0.0:3478", "tcp://0.0.0.0:3478", "udp://[::]:3478", "tcp://[::]:3478"]),
     tls: oneOrMore(section({ certificate: path, key: path, names: z.array(serverName).prefault([]) })).prefault([]),
+    "foreign-tls": hostAndPort.exactOptional(),
     "proxy-protocol": section({ trusted: z.array(cidr).prefault([]) }).prefault({}),
     clients: section({
       allow: z.array(cidr).prefault([]),

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { type Endpoint, familyOf, type Transport } from "../contract.ts";
+import { type Endpoint, familyOf, type ListenerKind } from "../contract.ts";
 import { formatAddress, parseAddress } from "../stun/address.ts";
 import { parseCidr } from "../turn/cidr.ts";
 
@@ -25,10 +25,10 @@ function text<Value>(expected: string, read: (written: string) => Value | undefi
 }
 
 export const listenUrl = text(
-  "udp://, tcp:// or tls://ADDRESS:PORT, an IPv6 address in brackets",
-  (written): { transport: Transport; at: Endpoint } | undefined => {
+  "udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
+  (written): { transport: ListenerKind; at: Endpoint } | undefined => {
     const url = endpointUrl(written);
-    const transport = (["udp", "tcp", "tls"] as const).find((known) => known === url?.scheme);
+    const transport = (["udp", "tcp", "tls", "any"] as const).find((known) => known === url?.scheme);
     return url && transport ? { transport, at: url.at } : undefined;
   },
 );
@@ -95,6 +95,12 @@ export const hostName = text("a host name or an address", (written): string | un
 export const serverName = text("a DNS name, or *. and one", (written): string | undefined =>
   /^(\*\.)?[\w-]+(\.[\w-]+)*$/.test(written) ? written.toLowerCase() : undefined,
 );
+
+export const hostAndPort = text("HOST:PORT, an IPv6 address in brackets", (written) => {
+  const { v6, name, port } = /^(?:\[(?<v6>[^\]]*)\]|(?<name>[\w.-]+)):(?<port>\d{1,5})$/.exec(written)?.groups ?? {};
+  const host = v6 === undefined ? name : canonicalAddress(v6);
+  return host !== undefined && 1 <= Number(port) && Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
+});
 
 export const domainName = text("a domain", (written): string | undefined =>
   /^[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,

@@ -1,6 +1,6 @@
-// Sockets on their way to being a connection: before a proxy has said whose it is, or within a TLS handshake. They are
-// few and have little time. When there are too many, the one that has been here longest makes room: a flood pushes out
-// itself, and who is quick gets through it.
+// Sockets on their way to being a connection: before it is known whose or what they are, or within a TLS handshake. They
+// are few and have little time. When there are too many, the one that has been here longest makes room: a flood pushes
+// out itself, and who is quick gets through it.
 
 import type { Socket } from "node:net";
 import type { Millis } from "../contract.ts";
@@ -19,7 +19,9 @@ export class Arrivals {
     this.#limits = limits;
   }
 
+  /** Once for each, however much lies before it. */
   begin(socket: Socket, now: Millis): void {
+    if (this.#since.has(socket)) return;
     if (this.#since.size >= this.#limits.arrivals) {
       const [oldest] = this.#since.keys();
       oldest?.destroy();

@@ -75,6 +75,11 @@ export class Certificates {
     return this.#shown.map(({ certificate }) => certificate);
   }
 
+  /** Whether a certificate is for this name. */
+  isFor(name: string): boolean {
+    return this.#find(name) !== undefined;
+  }
+
   /** The first one for who asks for no name, or for one that we do not have. */
   contextFor(name: string): SecureContext {
     const { context } = this.#find(name) ?? this.#shown[0]?.certificate ?? {};

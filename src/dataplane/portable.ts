@@ -8,10 +8,10 @@ import {
   familyOf,
   type Leg,
   type Listener,
+  type ListenerKind,
   type PlaneCounters,
   type RelayPortWish,
   type SocketId,
-  type Transport,
   Unavailable,
   type Usage,
 } from "../contract.ts";
@@ -105,7 +105,7 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
   }
 
-  async listen(transport: Transport, at: Endpoint): Promise<Listener> {
+  async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
     const id = this.#options.newSocketId();
     try {
       return transport === "udp" ? await this.#listenUdp(id, at) : await this.#streams.listen(id, transport, at);

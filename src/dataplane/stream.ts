@@ -6,23 +6,25 @@ import {
   type Endpoint,
   familyOf,
   type Listener,
+  type ListenerKind,
   type Millis,
   type PlaneOptions,
   type SocketId,
-  type Transport,
   Unavailable,
 } from "../contract.ts";
 import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import type { Certificates } from "./certificates.ts";
+import { judgeClientHello } from "./client-hello.ts";
 import { Connection } from "./connection.ts";
 import { canonicalAddress } from "./endpoint.ts";
-import { readFirst } from "./first-bytes.ts";
+import { judgeStream, readFirst } from "./first-bytes.ts";
 import { judgeProxyHeader } from "./proxy-protocol.ts";
-import { secure } from "./tls.ts";
+import { type Backend, type SpliceLimits, Splices } from "./splices.ts";
+import { isOurs, secure } from "./tls.ts";
 
-export type StreamTransport = Exclude<Transport, "udp">;
+export type StreamKind = Exclude<ListenerKind, "udp">;
 
-export interface StreamLimits extends ArrivalLimits {
+export interface StreamLimits extends ArrivalLimits, SpliceLimits {
   readonly connections: number;
   /** From one IP address; an office behind one NAT is one. */
   readonly connectionsPerAddress: number;
@@ -40,6 +42,7 @@ export const streamLimits: StreamLimits = {
   // Each holds some 50 KB for its handshake.
   arrivals: 1000,
   arrivalMillis: 10_000,
+  splices: 5000,
 };
 
 /** Bytes that Node holds for a connection before it says that it is full. Small: what is in there cannot be given up. */
@@ -51,6 +54,8 @@ export interface EntranceOptions {
   readonly certificates?: Certificates | undefined;
   /** Whether who connects from here is a proxy that says first whose connection it is. Nobody is if not said. */
   readonly isProxy?: (address: string) => boolean;
+  /** Who takes TLS that is not for us, on listeners for any stream. It is refused if not said. */
+  readonly foreignTls?: Backend | undefined;
 }
 
 /** Of a plane that takes streams. */
@@ -75,12 +80,14 @@ export class Streams {
   readonly #options: StreamsOptions;
   readonly #servers = new Set<Server>();
   readonly #arrivals: Arrivals;
+  readonly #splices: Splices;
   readonly #connections = new Map<SocketId, Connection>();
   readonly #perAddress = new Map<string, number>();
 
   constructor(options: StreamsOptions) {
     this.#options = options;
     this.#arrivals = new Arrivals(options.limits);
+    this.#splices = new Splices(options.limits);
   }
 
   get size(): number {
@@ -92,16 +99,21 @@ export class Streams {
   }
 
   /** Rejects with the system's error, or where there is no certificate for TLS. */
-  async listen(socket: SocketId, transport: StreamTransport, { address, port }: Endpoint): Promise<Listener> {
-    if (transport === "tls" && !this.#options.certificates) throw new Unavailable("there is no certificate");
+  async listen(socket: SocketId, kind: StreamKind, { address, port }: Endpoint): Promise<Listener> {
+    if (kind !== "tcp" && !this.#options.certificates) throw new Unavailable("there is no certificate");
     const server = createServer({ noDelay: true, highWaterMark: writeBufferBytes });
     return new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host: address, port, ipv6Only: familyOf(address) === 6, exclusive: true }, () => {
-        const listener: Listener = { socket, transport, at: endpointOf(server.address(), address, port) };
+        const listener: Listener = {
+          socket,
+          transport: kind === "tls" ? "tls" : "tcp",
+          at: endpointOf(server.address(), address, port),
+        };
         // From here on an error is a connection that could not be accepted, for want of file descriptors.
         server.removeListener("error", reject).on("error", this.#options.lost);
-        server.on("connection", (client) => this.#accept(listener, client));
+        const enter = this.#entrance(kind, listener);
+        server.on("connection", (client) => this.#accept(client, enter));
         this.#servers.add(server);
         resolve(listener);
       });
@@ -111,6 +123,7 @@ export class Streams {
   /** Hangs up on connections that have been silent for too long. */
   sweep(now: Millis): void {
     this.#arrivals.sweep(now);
+    this.#splices.sweep(now);
     for (const connection of this.#connections.values()) {
       const { since, hasHeard } = connection.silence;
       const { firstFrameMillis, idleMillis } = this.#options.limits;
@@ -126,10 +139,11 @@ export class Streams {
     const closed = [...this.#servers].map((server) => new Promise((resolve) => server.close(resolve)));
     for (const connection of this.#connections.values()) connection.hangUp();
     this.#arrivals.close();
+    this.#splices.close();
     await Promise.all(closed);
   }
 
-  #accept(listener: Listener, socket: Socket): void {
+  #accept(socket: Socket, enter: Enter): void {
     // Every error is followed by `close`, which is what counts.
     socket.on("error", () => {});
     const { remoteAddress, remotePort } = socket;
@@ -140,17 +154,17 @@ export class Streams {
     }
     const client = { address: canonicalAddress(remoteAddress), port: remotePort };
     if (!isProxy?.(client.address)) {
-      this.#admit(listener, client, socket);
+      this.#admit(client, socket, enter);
       return;
     }
     this.#arrivals.begin(socket, now());
     readFirst(socket, judgeProxyHeader, ({ source = client }) => {
       this.#arrivals.end(socket);
-      this.#admit(listener, source, socket);
+      this.#admit(source, socket, enter);
     });
   }
 
-  #admit(listener: Listener, client: Endpoint, socket: Socket): void {
+  #admit(client: Endpoint, socket: Socket, enter: Enter): void {
     const { address } = client;
     const isOneTooMany = (this.#perAddress.get(address) ?? 0) >= this.#options.limits.connectionsPerAddress;
     if (isOneTooMany || this.#options.mayEnter?.(address) === false) {
@@ -159,8 +173,39 @@ export class Streams {
     }
     this.#count(address, 1);
     socket.once("close", () => this.#count(address, -1));
-    if (listener.transport === "tls") this.#secure(listener, client, socket);
-    else this.#connect(listener, client, socket);
+    enter(client, socket);
+  }
+
+  /** What awaits a client behind this listener. */
+  #entrance(kind: StreamKind, listener: Listener): Enter {
+    const plain: Enter = (client, socket) => this.#connect(listener, client, socket);
+    const tlsListener: Listener = { ...listener, transport: "tls" };
+    const tls: Enter = (client, socket) => this.#secure(tlsListener, client, socket);
+    if (kind !== "any") return kind === "tls" ? tls : plain;
+    return (client, socket) => {
+      this.#arrivals.begin(socket, this.#options.now());
+      readFirst(socket, judgeStream, ({ is }) => {
+        if (is === "tls") this.#tellForeign(socket, () => tls(client, socket));
+        else {
+          this.#arrivals.end(socket);
+          plain(client, socket);
+        }
+      });
+    };
+  }
+
+  /** Passes on what is not for us; `go` is for the rest. */
+  #tellForeign(socket: Socket, go: () => void): void {
+    const { certificates, foreignTls, now } = this.#options;
+    assert(certificates);
+    if (!foreignTls) {
+      go();
+      return;
+    }
+    readFirst(socket, judgeClientHello, (hello) => {
+      if (isOurs(hello, certificates)) go();
+      else this.#splices.open(socket, foreignTls, now(), () => this.#arrivals.end(socket));
+    });
   }
 
   #secure(listener: Listener, client: Endpoint, socket: Socket): void {
@@ -198,6 +243,8 @@ export class Streams {
     else this.#perAddress.delete(address);
   }
 }
+
+type Enter = (client: Endpoint, socket: Socket) => void;
 
 function endpointOf(bound: ReturnType<Server["address"]>, address: string, port: number): Endpoint {
   if (bound === null || typeof bound === "string") return { address: canonicalAddress(address), port };

@@ -3,8 +3,15 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Certificates } from "./certificates.ts";
+import type { ClientHello } from "./client-hello.ts";
 
-export const applications = ["stun.turn", "stun.nat-discovery"] as const;
+const ours = ["stun.turn", "stun.nat-discovery"] as const;
+
+/** Whether such a handshake is for us, and not for others who share the port. */
+export function isOurs({ name, applications }: ClientHello, certificates: Certificates): boolean {
+  if (applications.length > 0) return ours.some((application) => applications.includes(application));
+  return name === undefined || certificates.isFor(name);
+}
 
 /**
  * Answers the handshake that begins with what `socket` has buffered or receives next. Emits `secure` when it is done;
@@ -18,7 +25,7 @@ export function secure(socket: Socket, certificates: Certificates, highWaterMark
       name: string,
       answer: (error: Error | null, context?: ReturnType<Certificates["contextFor"]>) => void,
     ) => answer(null, certificates.contextFor(name)),
-    ALPNProtocols: [...applications],
+    ALPNProtocols: [...ours],
     highWaterMark,
   };
   return new TLSSocket(socket, options);

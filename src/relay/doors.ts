@@ -1,6 +1,13 @@
 // A listener as others meet it: where clients find it, what XEP-0215 says of it, and where no client may be relayed to.
 
-import { type Endpoint, familyOf, type Listener, type RelayAddress, type Transport } from "../contract.ts";
+import {
+  type Endpoint,
+  familyOf,
+  type Listener,
+  type ListenerKind,
+  type RelayAddress,
+  type Transport,
+} from "../contract.ts";
 import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
 
 /** A listener as clients see it from outside. */
@@ -9,6 +16,11 @@ export interface Door {
   /** A domain name, or an IP address without brackets. */
   readonly host: string;
   readonly port: number;
+}
+
+/** One for each transport that it takes. */
+export function asMet(kind: ListenerKind, listener: Listener): Listener[] {
+  return kind === "any" ? [listener, { ...listener, transport: "tls" }] : [listener];
 }
 
 /**

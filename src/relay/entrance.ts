@@ -6,10 +6,14 @@ import type { EntranceOptions } from "../dataplane/stream.ts";
 import { parseAddress } from "../stun/address.ts";
 import { contains, parseCidr } from "../turn/cidr.ts";
 
-export function entranceOf({ proxyProtocol }: Config, certificates: Certificates | undefined): EntranceOptions {
+export function entranceOf(
+  { proxyProtocol, foreignTls }: Config,
+  certificates: Certificates | undefined,
+): EntranceOptions {
   const networks = proxyProtocol.trusted.map(parseCidr).filter((network) => network !== undefined);
   return {
     certificates,
+    foreignTls,
     isProxy: (address) => {
       const bytes = parseAddress(address);
       return bytes !== undefined && networks.some((network) => contains(network, bytes));

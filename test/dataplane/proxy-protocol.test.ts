@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Endpoint } from "../../src/contract.ts";
 import { Certificates } from "../../src/dataplane/certificates.ts";
 import { judgeProxyHeader } from "../../src/dataplane/proxy-protocol.ts";
-import { type StreamLimits, Streams, type StreamTransport, streamLimits } from "../../src/dataplane/stream.ts";
+import { type StreamKind, type StreamLimits, Streams, streamLimits } from "../../src/dataplane/stream.ts";
 import { encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
 import { needs } from "../interop/needs.ts";
@@ -106,7 +106,7 @@ describe("behind a proxy", () => {
   const ends: { destroy(): void }[] = [];
 
   async function listen(
-    transport: StreamTransport,
+    transport: StreamKind,
     limits: Partial<StreamLimits> = {},
     certificates?: Certificates,
   ): Promise<void> {

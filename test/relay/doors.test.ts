@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { Listener, Transport } from "../../src/contract.ts";
-import { doorsOf, endpointsOf, servicesOf, urisOf } from "../../src/relay/doors.ts";
+import { asMet, doorsOf, endpointsOf, servicesOf, urisOf } from "../../src/relay/doors.ts";
 
 function listener(transport: Transport, address: string, port = 3478): Listener {
   return { socket: 1, transport, at: { address, port } };
@@ -49,6 +49,12 @@ test("who connects over TLS is given a name to check, and XEP-0215 calls it turn
   expect(doorsOf(listeners, natted, "relay.example.org")).toEqual([{ transport: "tls", ...door }]);
   expect(doorsOf(listeners, natted).map(({ host }) => host)).toEqual(["203.0.113.5", "2001:db8::5"]);
   expect(servicesOf([{ transport: "tls", ...door }])).toEqual([{ type: "turns", ...door, transport: "tcp" }]);
+});
+
+test("a listener for any stream is one of TCP and one of TLS", () => {
+  const any = listener("tcp", "192.0.2.1", 443);
+  expect(asMet("any", any)).toEqual([any, { ...any, transport: "tls" }]);
+  expect(asMet("tcp", any)).toEqual([any]);
 });
 
 test("a listener is met at every address it takes, inside and outside of a NAT", () => {
