@@ -26,6 +26,9 @@ const channelMillis = 600_000;
 const channelRestMillis = 300_000;
 /** A plane hears of a later end only if it is this much later, so that asking all the time makes no work of routes. */
 const noticeMillis = 1000;
+/** A client with hundreds of peers asks this often for a moment; one that always does takes the time of others. */
+const transactionMillis = 20;
+const transactionsAtOnce = 500;
 
 interface Channel {
   readonly number: number;
@@ -52,6 +55,8 @@ export class Allocation {
   readonly #channels = new Map<number, Channel>();
   /** By peer address or channel number: the end that the plane knows of its route. */
   readonly #told = new Map<string | number, Millis>();
+  /** When it may have `transactionsAtOnce` again; in the past, if it may. */
+  #restedAt: Millis = 0;
 
   constructor(
     of: Pick<Allocation, "tuple" | "transaction"> & { readonly identity: Identity; readonly openBy: Millis },
@@ -62,6 +67,14 @@ export class Allocation {
     this.user = of.identity.credential.user;
     this.credentialUntil = of.identity.credential.until;
     this.#openBy = of.openBy;
+  }
+
+  /** Whether it may have one more transaction now; if so, that is spent. */
+  admitsTransaction(now: Millis): boolean {
+    const restedAt = Math.max(this.#restedAt, now) + transactionMillis;
+    if (restedAt > now + transactionsAtOnce * transactionMillis) return false;
+    this.#restedAt = restedAt;
+    return true;
   }
 
   /** False while its relay ports are being opened. */

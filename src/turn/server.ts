@@ -189,6 +189,7 @@ export class TurnServer implements Machine {
     const allocation = this.#turn.allocations.find(tuple);
     if (!allocation?.isOpen) return refuse(437);
     if (allocation.username !== identity.username) return refuse(441);
+    if (!allocation.admitsTransaction(request.now)) return { postponed: [] };
     return onAllocationMethod(request, allocation, this.#turn);
   }
 

@@ -123,4 +123,15 @@ describe("Refresh", () => {
       expect(world.routes).toEqual([]);
     },
   );
+
+  test("is not answered to a client that asks all the time, until it has let some pass", () => {
+    const world = new World();
+    const client = world.client();
+    client.allocates();
+    const ask = () => client.sends(client.sign(client.request("refresh"))).length;
+    const answers = Array.from({ length: 600 }, ask).reduce((sum, count) => sum + count, 0);
+    expect(answers).toBe(500);
+    world.now += 1000;
+    expect(Array.from({ length: 100 }, ask).reduce((sum, count) => sum + count, 0)).toBe(50);
+  });
 });
