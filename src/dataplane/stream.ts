@@ -12,6 +12,7 @@ import {
   type SocketId,
   Unavailable,
 } from "../contract.ts";
+import { hostOf } from "../stun/address.ts";
 import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import type { Certificates } from "./certificates.ts";
 import { judgeClientHello } from "./client-hello.ts";
@@ -26,8 +27,8 @@ export type StreamKind = Exclude<ListenerKind, "udp">;
 
 export interface StreamLimits extends ArrivalLimits, SpliceLimits {
   readonly connections: number;
-  /** From one IP address; an office behind one NAT is one. */
-  readonly connectionsPerAddress: number;
+  /** As `hostOf` counts them; an office behind one NAT is one. */
+  readonly connectionsPerHost: number;
   /** For a connection that has not yet sent one complete frame. */
   readonly firstFrameMillis: Millis;
   /** For one that says nothing and that no route runs over. Longer than the ten minutes of a default allocation. */
@@ -36,7 +37,7 @@ export interface StreamLimits extends ArrivalLimits, SpliceLimits {
 
 export const streamLimits: StreamLimits = {
   connections: 10_000,
-  connectionsPerAddress: 500,
+  connectionsPerHost: 500,
   firstFrameMillis: 30_000,
   idleMillis: 15 * 60_000,
   // Each holds some 50 KB for its handshake.
@@ -82,7 +83,7 @@ export class Streams {
   readonly #arrivals: Arrivals;
   readonly #splices: Splices;
   readonly #connections = new Map<SocketId, Connection>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #perHost = new Map<string, number>();
 
   constructor(options: StreamsOptions) {
     this.#options = options;
@@ -165,14 +166,14 @@ export class Streams {
   }
 
   #admit(client: Endpoint, socket: Socket, enter: Enter): void {
-    const { address } = client;
-    const isOneTooMany = (this.#perAddress.get(address) ?? 0) >= this.#options.limits.connectionsPerAddress;
-    if (isOneTooMany || this.#options.mayEnter?.(address) === false) {
+    const host = hostOf(client.address);
+    const isOneTooMany = (this.#perHost.get(host) ?? 0) >= this.#options.limits.connectionsPerHost;
+    if (isOneTooMany || this.#options.mayEnter?.(client.address) === false) {
       socket.destroy();
       return;
     }
-    this.#count(address, 1);
-    socket.once("close", () => this.#count(address, -1));
+    this.#count(host, 1);
+    socket.once("close", () => this.#count(host, -1));
     enter(client, socket);
   }
 
@@ -237,10 +238,10 @@ export class Streams {
     return this.#connections.size >= this.#options.limits.connections;
   }
 
-  #count(address: string, change: 1 | -1): void {
-    const count = (this.#perAddress.get(address) ?? 0) + change;
-    if (count > 0) this.#perAddress.set(address, count);
-    else this.#perAddress.delete(address);
+  #count(host: string, change: 1 | -1): void {
+    const count = (this.#perHost.get(host) ?? 0) + change;
+    if (count > 0) this.#perHost.set(host, count);
+    else this.#perHost.delete(host);
   }
 }
 

@@ -94,3 +94,8 @@ function parseGroups(text: string, endsHere: boolean): number[] | undefined {
   }
   return bytes;
 }
+
+/** What counts as one host where hosts are counted: an IPv4 address, or a /64 of IPv6, for one host has all of it. */
+export function hostOf(address: string): string {
+  return address.includes(":") ? `${parseAddress(address)?.subarray(0, 8)}` : address;
+}

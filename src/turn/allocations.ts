@@ -2,7 +2,7 @@
 
 import { Calendar } from "../calendar.ts";
 import type { Action, Fact, Family, Millis, SocketId } from "../contract.ts";
-import { parseAddress } from "../stun/address.ts";
+import { hostOf } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
 import { connectionKey, type FiveTuple, type Refusal, refuse } from "./request.ts";
@@ -44,14 +44,14 @@ export class Allocations {
   refusalOfOneMore(user: string, tuple: FiveTuple): Refusal | undefined {
     const { allocations, allocationsPerUser, allocationsPerAddress } = this.#limits;
     if ((this.#perUser.get(user) ?? 0) >= allocationsPerUser) return refuse(486);
-    if ((this.#perAddress.get(hostOf(tuple)) ?? 0) >= allocationsPerAddress) return refuse(486);
+    if ((this.#perAddress.get(hostOf(tuple.from.address)) ?? 0) >= allocationsPerAddress) return refuse(486);
     return this.#byTuple.size >= allocations ? refuse(508) : undefined;
   }
 
   add(allocation: Allocation): void {
     this.#byTuple.set(allocation.tuple.key, allocation);
     count(this.#perUser, allocation.user, 1);
-    count(this.#perAddress, hostOf(allocation.tuple), 1);
+    count(this.#perAddress, hostOf(allocation.tuple.from.address), 1);
     this.file(allocation);
   }
 
@@ -67,7 +67,7 @@ export class Allocations {
     this.#byTuple.delete(key);
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
-    count(this.#perAddress, hostOf(allocation.tuple), -1);
+    count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
     return allocation.families.flatMap((family) => closing(allocation, family, why));
   }
 
@@ -113,11 +113,6 @@ function closing(allocation: Allocation, family: Family, why: ClosedFact["why"])
     { do: "close-relay", relay },
     { do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } },
   ];
-}
-
-function hostOf({ from }: FiveTuple): string {
-  if (!from.address.includes(":")) return from.address;
-  return `${parseAddress(from.address)?.subarray(0, 8)}`;
 }
 
 function count(counts: Map<string, number>, key: string, change: 1 | -1): void {

@@ -215,7 +215,7 @@ describe("behind a proxy", () => {
   });
 
   test("clients are counted by their own address, and the proxy's counts for nothing", async () => {
-    await listen("tcp", { connectionsPerAddress: 1 });
+    await listen("tcp", { connectionsPerHost: 1 });
     const [first, second, third] = [await connect(), await connect(), await connect()];
     first.client.write(Buffer.concat([version2(0x21, 0x11, body4), message]));
     second.client.write(Buffer.concat([version2(0x21, 0x21, body6), message]));

@@ -99,7 +99,7 @@ describe("the stream connections", () => {
   });
 
   test("are at most so many from one address, and one that ends makes room", async () => {
-    const listener = await listen({ connectionsPerAddress: 2 });
+    const listener = await listen({ connectionsPerHost: 2 });
     const [first] = [await connect(listener), await connect(listener)];
     await until(() => streams.size === 2);
     await (await connect(listener)).closed;

@@ -191,7 +191,7 @@ describe.runIf(needs("openssl"))("TLS", () => {
   });
 
   test("counts handshakes to the connections of an address", async () => {
-    await listen({ connectionsPerAddress: 2 });
+    await listen({ connectionsPerHost: 2 });
     const first = await handshake();
     const second = await halfOpen();
     await expect(handshake()).rejects.toThrow();

@@ -1,7 +1,7 @@
 import { isIP, isIPv4 } from "node:net";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatAddress, parseAddress } from "../../src/stun/address.ts";
+import { formatAddress, hostOf, parseAddress } from "../../src/stun/address.ts";
 
 function canonical(text: string): string | undefined {
   const bytes = parseAddress(text);
@@ -111,4 +111,12 @@ describe("against node:net", () => {
       { numRuns: 2000 },
     );
   });
+});
+
+test.each([
+  ["192.0.2.1", "192.0.2.2", false],
+  ["2001:db8:0:1::1", "2001:db8:0:1:ffff::", true],
+  ["2001:db8:0:1::1", "2001:db8:0:2::1", false],
+])("%s and %s are of one host: %s", (one, other, isSame) => {
+  expect(hostOf(one) === hostOf(other)).toBe(isSame);
 });
