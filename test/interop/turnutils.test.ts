@@ -14,6 +14,8 @@ import { newFolder } from "./server-process.ts";
 
 const messages = 50;
 const clients = 2;
+/** Much more than all answers that a client gets at once, so that these cannot be taken for a message. */
+const messageBytes = 1000;
 
 const hasPrograms = needs("coturn", "openssl");
 
@@ -68,15 +70,26 @@ async function totals(
   const { output } = await uclient(transport, ["-n", `${messages}`, "-m", `${clients}`, ...options], deadlineSeconds);
   if (!output.includes("Total transmit time")) return undefined;
   const last = [...output.matchAll(/tot_send_msgs=(\d+), tot_recv_msgs=(\d+)/g)].at(-1);
-  return { sent: Number(last?.[1]), received: Number(last?.[2]) };
+  const [sent, received] = [Number(last?.[1]), Number(last?.[2])];
+  return { sent, received: transport === "tls" ? messagesInRecords(output) : received };
+}
+
+/** Over TLS it counts every record as one message, however many there are in it, but tells how long each was. */
+function messagesInRecords(output: string): number {
+  const lengths = [...output.matchAll(/response received: size=(\d+)/g)].map(([, bytes]) => Number(bytes));
+  return lengths.reduce((messages, bytes) => messages + Math.floor(bytes / messageBytes), 0);
 }
 
 function uclient(transport: Transport, options: readonly string[], deadlineSeconds?: number): Promise<Outcome> {
   const listener = relay.listeners.find((each) => each.transport === transport);
   const peer = options.includes("-x") ? echo6.address() : echo.address();
   const where = ["-e", peer.address, "-r", `${peer.port}`, "-p", `${listener?.at.port}`];
-  const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S"] }[transport];
-  return run("turnutils_uclient", ["-l", "172", ...how, ...where, ...options, "127.0.0.1"], deadlineSeconds);
+  const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S", "-v"] }[transport];
+  return run(
+    "turnutils_uclient",
+    ["-l", `${messageBytes}`, ...how, ...where, ...options, "127.0.0.1"],
+    deadlineSeconds,
+  );
 }
 
 const alice = ["-u", "alice", "-w", "wonderland"];
