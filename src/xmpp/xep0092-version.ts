@@ -1,15 +1,11 @@
 // XEP-0092: our name and version. The operating system is nobody's business.
 
 import xml from "@xmpp/xml";
-import type { IqRow } from "./iq.ts";
+import type { Extension } from "./extension.ts";
 
-export const versionNamespace = "jabber:iq:version";
+const namespace = "jabber:iq:version";
 
-export function versionRow(name: string, version: string): IqRow {
-  return {
-    type: "get",
-    namespace: versionNamespace,
-    element: "query",
-    answer: () => xml("query", { xmlns: versionNamespace }, xml("name", {}, name), xml("version", {}, version)),
-  };
+export function softwareVersion(name: string, version: string): Extension {
+  const answer = () => xml("query", { xmlns: namespace }, xml("name", {}, name), xml("version", {}, version));
+  return { rows: [{ type: "get", namespace, element: "query", answer }] };
 }

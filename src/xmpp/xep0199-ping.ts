@@ -1,12 +1,12 @@
 // XEP-0199: an empty question, an empty answer.
 
 import xml, { type Element } from "@xmpp/xml";
-import type { IqRow } from "./iq.ts";
+import type { Extension } from "./extension.ts";
 
-export const pingNamespace = "urn:xmpp:ping";
+const namespace = "urn:xmpp:ping";
 
-export const pingRow: IqRow = { type: "get", namespace: pingNamespace, element: "ping", answer: () => undefined };
+export const pings: Extension = { rows: [{ type: "get", namespace, element: "ping", answer: () => undefined }] };
 
 export function ping(): Element {
-  return xml("ping", { xmlns: pingNamespace });
+  return xml("ping", { xmlns: namespace });
 }

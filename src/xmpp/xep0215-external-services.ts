@@ -5,11 +5,12 @@
 import { createHmac } from "node:crypto";
 import xml, { type Element } from "@xmpp/xml";
 import type { Millis } from "../contract.ts";
+import type { Extension } from "./extension.ts";
 import type { IqRequest, IqRow } from "./iq.ts";
 import { bareJid, type Jid } from "./jid.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
 
-export const externalServicesNamespaces = ["urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1"] as const;
+const namespaces = ["urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1"] as const;
 
 /** `host` is a domain name or an IP address, without brackets. */
 export type ExternalService =
@@ -36,8 +37,8 @@ export interface ExternalServices {
   readonly mint: (userHash: string, now: Millis) => IssuedCredential;
 }
 
-export function externalServicesRows(options: ExternalServices): IqRow[] {
-  return externalServicesNamespaces.flatMap((namespace): IqRow[] => [
+export function externalServices(options: ExternalServices): Extension {
+  const rows = namespaces.flatMap((namespace): IqRow[] => [
     { type: "get", namespace, element: "services", answer: (request) => answerServices(options, namespace, request) },
     {
       type: "get",
@@ -46,6 +47,7 @@ export function externalServicesRows(options: ExternalServices): IqRow[] {
       answer: (request) => answerCredentials(options, namespace, request),
     },
   ]);
+  return { rows };
 }
 
 /** 128 bits of a keyed hash, in hexadecimal: the same for every device of a user, and telling nobody whose it is. */

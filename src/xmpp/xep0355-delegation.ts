@@ -2,11 +2,12 @@
 // version 2, ejabberd version 1; each is answered as it asked.
 
 import xml, { type Element } from "@xmpp/xml";
+import type { Extension } from "./extension.ts";
 import { answerIq, type IqRequest, type IqRow } from "./iq.ts";
 import { bareJid, isServer, isUserOf, type Jid, parseJid } from "./jid.ts";
 import { errorReply, type Refusal, refuse } from "./stanza-errors.ts";
 
-export const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
+const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
 const forwardNamespace = "urn:xmpp:forward:0";
 const clientNamespace = "jabber:client";
 
@@ -14,23 +15,31 @@ export interface Delegation {
   /** The servers that may speak for their users, in lower case. */
   readonly domains: readonly string[];
   /** What is answered in their name. */
-  readonly table: readonly IqRow[];
+  readonly extensions: readonly Extension[];
 }
 
-export function delegationRows(delegation: Delegation): IqRow[] {
-  return delegationNamespaces.map((namespace) => ({
-    type: "set",
-    namespace,
-    element: "delegation",
-    answer: (request) => answerDelegated(delegation, namespace, request),
-  }));
+export function delegation({ domains, extensions }: Delegation): Extension {
+  const table = extensions.flatMap(({ rows }) => rows);
+  const nodes = delegationNodes(new Set(table.map(({ namespace }) => namespace)));
+  return {
+    rows: delegationNamespaces.map((namespace) => ({
+      type: "set",
+      namespace,
+      element: "delegation",
+      answer: (request) => answerDelegated(domains, table, namespace, request),
+    })),
+    describe(node) {
+      const features = nodes.get(node);
+      return features && { features };
+    },
+  };
 }
 
 /** The disco nodes where a server asks which features to report in its own name, and in its users' (section 7.2). */
-export function delegationNodes(delegated: readonly string[]): Map<string, readonly string[]> {
+function delegationNodes(delegated: ReadonlySet<string>): Map<string, readonly string[]> {
   return new Map(
     delegationNamespaces.flatMap((namespace) =>
-      delegated.flatMap((name): [string, readonly string[]][] => [
+      [...delegated].flatMap((name): [string, readonly string[]][] => [
         [`${namespace}::${name}`, [name]],
         [`${namespace}:bare:${name}`, []],
       ]),
@@ -47,9 +56,14 @@ export function readDelegated(message: Element): { domain: string; namespaces: s
   return { domain: from.domain, namespaces: delegated.map((child) => String(child.attrs.namespace)) };
 }
 
-function answerDelegated(delegation: Delegation, namespace: string, request: IqRequest): Element | Refusal {
+function answerDelegated(
+  domains: readonly string[],
+  table: readonly IqRow[],
+  namespace: string,
+  request: IqRequest,
+): Element | Refusal {
   const { domain } = request.from;
-  const mayDelegate = isServer(request.from) && delegation.domains.includes(domain);
+  const mayDelegate = isServer(request.from) && domains.includes(domain);
   if (!mayDelegate) return refuse("forbidden", "delegation is taken from the servers that are configured");
 
   const forwarded = request.payload.getChild("forwarded", forwardNamespace);
@@ -59,7 +73,7 @@ function answerDelegated(delegation: Delegation, namespace: string, request: IqR
 
   // A server forwards what strangers ask of it, too, and vouches for its own users only.
   const reply = isUserOf(asker, [domain])
-    ? answerIq(isAskedOfServer(inner, domain, asker) ? delegation.table : [], inner, request)
+    ? answerIq(isAskedOfServer(inner, domain, asker) ? table : [], inner, request)
     : errorReply(inner, refuse("forbidden"));
   if (!reply) return refuse("bad-request", "only requests are delegated");
   reply.attrs.xmlns = clientNamespace;
