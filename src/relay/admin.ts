@@ -1,0 +1,45 @@
+// What the operator watches: metrics and health pages.
+
+import { type AdminServer, startAdmin } from "../admin/http.ts";
+import { type Metrics, openMetrics } from "../admin/metrics.ts";
+import { version } from "../cli/version.ts";
+import type { Health } from "../component/connection.ts";
+import type { Config } from "../config/config.ts";
+import { type Moves, moved, onFreePort } from "./free-port.ts";
+import type { Media } from "./media.ts";
+
+export interface Admin extends AdminServer {
+  readonly metrics: Metrics;
+}
+
+interface AdminParts {
+  readonly media: Media;
+  readonly componentState: () => string | undefined;
+  readonly moves: Moves;
+  readonly isReady: () => boolean;
+}
+
+const componentStates: readonly string[] = ["connecting", "online", "offline", "refused"] satisfies Health["state"][];
+
+export async function openAdmin(
+  config: Config,
+  { media, componentState, moves, isReady }: AdminParts,
+): Promise<Admin | undefined> {
+  const { metrics: at } = config;
+  if (at === "none") return undefined;
+  const { plane, listeners } = media;
+  const metrics = openMetrics({
+    version: version(),
+    plane: plane.name,
+    counters: () => plane.counters(),
+    component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
+  });
+  const readiness = () => ({
+    isReady: isReady(),
+    lines: [`listeners ${listeners.length}`, `component ${componentState() ?? "none"}`],
+  });
+  const server = await onFreePort(`metrics port ${at.port}`, moves, (offset) =>
+    startAdmin({ at: moved(at, offset), metrics, readiness }),
+  );
+  return { ...server, metrics };
+}

@@ -1,0 +1,183 @@
+// What relays: a plane, the TURN server deciding for it, and whatever either of them asks.
+
+import { randomBytes, randomInt } from "node:crypto";
+import type { Log } from "../admin/log.ts";
+import { endpointText } from "../admin/masking.ts";
+import type { Config, Listen } from "../config/config.ts";
+import { machineAddresses } from "../config/relay-addresses.ts";
+import {
+  type Dataplane,
+  type Fact,
+  familyOf,
+  type Listener,
+  type RelayAddress,
+  type SocketId,
+  Unavailable,
+} from "../contract.ts";
+import { Certificates } from "../dataplane/certificates.ts";
+import { choosePlane } from "../dataplane/choose.ts";
+import { Loop } from "../dataplane/loop.ts";
+import type { StreamingPlaneOptions } from "../dataplane/stream.ts";
+import { clientPolicy } from "../turn/client-policy.ts";
+import { type PeerPolicy, peerPolicy } from "../turn/peer-policy.ts";
+import { TurnServer } from "../turn/server.ts";
+import { openAccounts } from "./accounts.ts";
+import { now } from "./clock.ts";
+import { asMet, type Door, doorsOf, endpointsOf } from "./doors.ts";
+import { entranceOf } from "./entrance.ts";
+import { type Moves, moved, movedPort, onFreePort } from "./free-port.ts";
+import { openSquares, type Squares } from "./squares.ts";
+import { certifiedHost, watchCertificates } from "./watched-certificates.ts";
+
+const software = "Sluice";
+
+export interface Media {
+  readonly plane: Dataplane;
+  readonly listeners: readonly Listener[];
+  /** Listeners that are there for NAT discovery only. */
+  readonly further: readonly Listener[];
+  readonly relayAddresses: readonly RelayAddress[];
+  readonly certificates: Certificates | undefined;
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Rejects with `Unavailable` when an address or port is not to be had; then nothing stays open. */
+export async function openMedia(
+  config: Config,
+  relayAddresses: readonly RelayAddress[],
+  moves: Moves,
+  report: (fact: Fact) => void,
+): Promise<Media> {
+  const newSocketId = socketIds();
+  // Which peers may be reached depends on the ports that the listeners get: until then, none and nothing.
+  let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
+  const certificates = config.tls.length > 0 ? await Certificates.open(config.tls) : undefined;
+  const accounts = await openAccounts(config, { log: moves.log, hand: (input) => mind?.loop.hand(input), now });
+  const planeOptions: StreamingPlaneOptions = {
+    entrance: entranceOf(config, certificates),
+    relayAddresses,
+    relayPorts: config.relayPorts,
+    mayEnter: clientPolicy(config.clients),
+    mayReach: (peer) => mind?.peers.mayReach(peer) ?? false,
+    now,
+    newSocketId,
+    randomBelow: (below) => randomInt(below),
+    hand: accounts.hand,
+    report,
+  };
+  const listen = listenersOf(config, moves.log);
+  const opened = openPlane(planeOptions, { ...config, listen }, moves);
+  const { plane, listeners, squares, further } = await opened.catch((error) => {
+    accounts.stop();
+    throw error;
+  });
+
+  const peers = peerPolicy({
+    ...config.peers,
+    loopback: config.loopback,
+    listeners: [
+      ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses, machineAddresses())),
+      ...squares.flatMap((square) => square.map(({ at }) => at)),
+    ],
+    relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
+      external === undefined ? [bind] : [bind, external],
+    ),
+  });
+  const machine = new TurnServer({
+    realm: config.realm,
+    software,
+    authenticate: accounts.authenticate,
+    mustAsk: accounts.mustAsk,
+    usernameOf: accounts.usernameOf,
+    peers,
+    families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
+    limits: config.quota,
+    relays: config.relay,
+    rates: config.rate,
+    replyRate: config.replyBudget,
+    nonceSecret: randomBytes(32),
+    newSocketId,
+    squares,
+  });
+  const loop = new Loop({
+    machine,
+    now,
+    perform: (action) => (action.do === "ask" ? accounts.ask(action) : plane.perform(action)),
+    fault: (error) => moves.log.fact({ fact: "fault-of-ours", error }),
+  });
+  mind = { peers, loop };
+  const watch = certificates && watchCertificates(certificates, moves.log, now);
+
+  return {
+    plane,
+    listeners,
+    further,
+    relayAddresses,
+    certificates,
+    async reload() {
+      await watch?.reload();
+      await accounts.reload();
+    },
+    async stop() {
+      watch?.stop();
+      accounts.stop();
+      loop.stop();
+      await plane.close();
+    },
+  };
+}
+
+function socketIds(): () => SocketId {
+  let last = 0;
+  return () => {
+    last += 1;
+    return last;
+  };
+}
+
+/** Those that are asked for and that this machine can have. */
+function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
+  const hasIpv6 = machineAddresses().some((address) => familyOf(address) === 6);
+  const [possible, impossible] = hasIpv6
+    ? [listen, []]
+    : [listen.filter(({ at }) => at.address !== "::"), listen.filter(({ at }) => at.address === "::")];
+  for (const { transport, at } of impossible) {
+    log.warn(`this machine has no IPv6: not listening on ${transport} ${endpointText(at)}`);
+  }
+  if (possible.length === 0) throw new Unavailable("nothing to listen on: this machine has no IPv6");
+  return possible;
+}
+
+function openPlane(
+  options: StreamingPlaneOptions,
+  { dataplane, listen, natDiscovery, rate }: Pick<Config, "dataplane" | "listen" | "natDiscovery" | "rate">,
+  moves: Moves,
+): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
+  const ports = [...new Set(listen.map(({ at }) => at.port))];
+  return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
+    // With two addresses, where an answer comes from and what it names is for the machine to say.
+    const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
+    const limitsTraffic = Object.keys(rate).length > 0;
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding, limitsTraffic });
+    try {
+      const listeners: Listener[] = [];
+      for (const { transport, at } of listen)
+        listeners.push(...asMet(transport, await plane.listen(transport, moved(at, offset))));
+      if (whyNoBetter !== undefined) moves.log.info(`the ${plane.name} dataplane serves: ${whyNoBetter}`);
+      if (!natDiscovery) return { plane, listeners, squares: [], further: [] };
+      const { alternateAddress, alternatePort } = natDiscovery;
+      const wanted = { alternateAddress, alternatePort: movedPort(alternatePort, offset) };
+      return { plane, listeners, ...(await openSquares(plane, listeners, wanted, options.relayAddresses)) };
+    } catch (error) {
+      await plane.close();
+      throw error;
+    }
+  });
+}
+
+/** Under one name, also a listener of a family that we do not relay in. */
+export function offeredDoors({ listeners, relayAddresses, certificates }: Media, host: string | undefined): Door[] {
+  if (host === undefined) return doorsOf(listeners, relayAddresses, certifiedHost(certificates));
+  return listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
+}
