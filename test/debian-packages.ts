@@ -13,6 +13,9 @@ const proofs = {
   iproute2: "/usr/sbin/ip",
   nftables: "/usr/sbin/nft",
   openssl: "/usr/bin/openssl",
+  chromium: "/usr/bin/chromium",
+  "python3-aioice": "/usr/lib/python3/dist-packages/aioice/__init__.py",
+  "python3-aiortc": "/usr/lib/python3/dist-packages/aiortc/__init__.py",
 } as const;
 
 export type DebianPackage = keyof typeof proofs;
