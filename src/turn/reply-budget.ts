@@ -1,7 +1,7 @@
 // How many replies strangers at one network can make us send: whoever forges that network's addresses floods it with no
 // more than this. Fixed memory, and none of it a stranger's own.
 
-import { createHmac } from "node:crypto";
+import { Budget } from "../budget.ts";
 import type { Millis } from "../contract.ts";
 import { parseAddress } from "../stun/address.ts";
 
@@ -19,35 +19,18 @@ export interface ReplyRate {
  */
 export const defaultReplyRate: ReplyRate = { repliesPerSecond: 500, burst: 2000 };
 
-/** A plane hands up some 40,000 packets a second: forged, they use up a hundred buckets. A network shares one by chance. */
-const buckets = 16_384;
-
+/** A plane hands up some 40,000 packets a second: forged, they use up a hundred of the budget's buckets. */
 export class ReplyBudget {
-  readonly #key: Uint8Array;
-  readonly #intervalMillis: number;
-  readonly #burstMillis: number;
-  /** When each bucket is full again; in the past, if it is. */
-  readonly #fullAt = new Float64Array(buckets);
+  readonly #budget: Budget;
 
   /** `key`: 16 random bytes or more. Without it nobody can tell which networks share a bucket. */
   constructor({ repliesPerSecond, burst }: ReplyRate, key: Uint8Array) {
-    this.#key = key;
-    this.#intervalMillis = 1000 / repliesPerSecond;
-    this.#burstMillis = burst * this.#intervalMillis;
+    this.#budget = new Budget({ perSecond: repliesPerSecond, burst }, key);
   }
 
   /** Whether one more reply may go to this address; if so, it is spent. */
   admits(address: string, now: Millis): boolean {
-    const bucket = this.#bucketOf(address);
-    const fullAt = Math.max(this.#fullAt[bucket] ?? 0, now) + this.#intervalMillis;
-    if (fullAt > now + this.#burstMillis) return false;
-    this.#fullAt[bucket] = fullAt;
-    return true;
-  }
-
-  #bucketOf(address: string): number {
     const bytes = parseAddress(address) ?? new Uint8Array();
-    const network = bytes.subarray(0, bytes.length === 4 ? 3 : 7);
-    return createHmac("sha256", this.#key).update("replies").update(network).digest().readUInt16BE() % buckets;
+    return this.#budget.admits(bytes.subarray(0, bytes.length === 4 ? 3 : 7), now);
   }
 }
