@@ -39,6 +39,8 @@ export interface Config {
   /** First and last, both included. */
   readonly relayPorts: readonly [first: number, last: number];
   readonly dataplane: "auto" | "native" | "portable";
+  /** Of the native plane. Not given: one a core. */
+  readonly threads?: number;
   readonly metrics: Endpoint | "none";
   readonly loopback: boolean;
   /** Networks, in CIDR notation. */

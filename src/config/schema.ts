@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { familyOf } from "../contract.ts";
+import { mostThreads } from "../dataplane/native.ts";
 import { defaultLimits } from "../turn/limits.ts";
 import { defaultReplyRate } from "../turn/reply-budget.ts";
 import {
@@ -57,6 +58,7 @@ export function configSchema(sources: SecretSources) {
       .prefault([]),
     "relay-ports": portRange.prefault("49152-65535"),
     dataplane: z.enum(["auto", "native", "portable"]).prefault("auto"),
+    threads: z.int().min(1).max(mostThreads).exactOptional(),
     metrics: metricsUrl.prefault("http://127.0.0.1:9641"),
     loopback: z.boolean().prefault(false),
     peers: section({

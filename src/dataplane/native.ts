@@ -30,7 +30,7 @@ import type { StreamingPlaneOptions } from "./stream.ts";
 
 export interface NativeOptions {
   /** One thread each; as many as this machine has cores if not said. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   /** Relay ports that may be open at once. */
   readonly relays?: number;
   /** Whether threads answer plain Binding requests as TurnServer would. They do if not said. */
@@ -42,7 +42,7 @@ export interface NativeOptions {
   readonly clock?: BigInt64Array<ArrayBuffer>;
 }
 
-const mostThreads = 64;
+export const mostThreads = 64;
 /** The ring of packets for relay ports of another plane, beside one for each listener. */
 const crossings = maxListeners;
 /** How long a thread that sleeps may go without hearing that a relay port is to be closed. */

@@ -151,7 +151,7 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 
 function openPlane(
   options: StreamingPlaneOptions,
-  { dataplane, listen, natDiscovery, rate }: Pick<Config, "dataplane" | "listen" | "natDiscovery" | "rate">,
+  { dataplane, threads, listen, natDiscovery, rate }: Config,
   moves: Moves,
 ): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
@@ -159,7 +159,7 @@ function openPlane(
     // With two addresses, where an answer comes from and what it names is for the machine to say.
     const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
     const limitsTraffic = Object.keys(rate).length > 0;
-    const { plane, whyNoBetter } = choosePlane(dataplane, options, { answersBinding, limitsTraffic });
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { threads, answersBinding, limitsTraffic });
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen)

@@ -183,6 +183,7 @@ log: loud
     ["listen: [udp://127.0.0.1:65536]", "in brackets"],
     ["listen: [udp://127.0.0.01:3478]", "in brackets"],
     ["relay-ports: 80-90", "1024"],
+    ["threads: 0", ">=1"],
     ["dataplane: warp", '"auto"|"native"|"portable"'],
     ["secret: ''", "the secret is empty"],
     ["user: { alice: '' }", "the secret is empty"],
