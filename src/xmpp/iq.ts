@@ -10,7 +10,9 @@ export type XmppFact =
   /** `what` is `namespace element` of the row, or `unknown`; `condition` is missing when the answer was a result. */
   | { readonly fact: "iq-answered"; readonly what: string; readonly condition?: Condition }
   | { readonly fact: "iq-handler-failed"; readonly what: string; readonly error: unknown }
-  | { readonly fact: "credentials-issued"; readonly user: string; readonly until: Millis };
+  | { readonly fact: "credentials-issued"; readonly user: string; readonly until: Millis }
+  /** `what` is the command's node, and `user` who ran it to its end. */
+  | { readonly fact: "command-run"; readonly what: string; readonly user: string; readonly outcome: "done" | "failed" };
 
 export interface Surroundings {
   readonly now: Millis;

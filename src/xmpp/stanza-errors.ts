@@ -7,10 +7,13 @@ const stanzasNamespace = "urn:ietf:params:xml:ns:xmpp-stanzas";
 /** Condition → the error type that RFC 6120 section 8.3.3 gives it. */
 const errorTypes = {
   "bad-request": "modify",
+  "feature-not-implemented": "cancel",
   forbidden: "auth",
   "internal-server-error": "cancel",
   "item-not-found": "cancel",
+  "not-allowed": "cancel",
   "policy-violation": "modify",
+  "resource-constraint": "wait",
   "service-unavailable": "cancel",
 } as const;
 
@@ -20,20 +23,27 @@ export interface Refusal {
   readonly refused: Condition;
   /** For whoever reads the client's log. */
   readonly text: string;
+  /** Of the protocol in question (RFC 6120 section 8.3.4). */
+  readonly detail?: { readonly name: string; readonly namespace: string };
+  /** Where that protocol has another than RFC 6120. */
+  readonly type?: ErrorType;
 }
 
-export function refuse(condition: Condition, text = ""): Refusal {
-  return { refused: condition, text };
+export type ErrorType = (typeof errorTypes)[Condition];
+
+export function refuse(condition: Condition, text = "", more: Pick<Refusal, "detail" | "type"> = {}): Refusal {
+  return { refused: condition, text, ...more };
 }
 
 export function resultReply(iq: Element, payload?: Element): Element {
   return reply(iq, "result", payload ? [payload] : []);
 }
 
-export function errorReply(iq: Element, { refused, text }: Refusal): Element {
+export function errorReply(iq: Element, { refused, text, detail, type = errorTypes[refused] }: Refusal): Element {
   const condition = xml(refused, { xmlns: stanzasNamespace });
   const explanation = text === "" ? [] : [xml("text", { xmlns: stanzasNamespace, "xml:lang": "en" }, text)];
-  return reply(iq, "error", [xml("error", { type: errorTypes[refused] }, condition, ...explanation)]);
+  const details = detail ? [xml(detail.name, { xmlns: detail.namespace })] : [];
+  return reply(iq, "error", [xml("error", { type }, condition, ...explanation, ...details)]);
 }
 
 function reply(iq: Element, type: "result" | "error", children: readonly Element[]): Element {
