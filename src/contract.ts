@@ -72,6 +72,8 @@ export type Action =
       /** What is beyond one of them goes no further. A plane that cannot do this is not to be chosen. */
       readonly limits?: readonly TrafficLimit[] | undefined;
     }
+  /** An open relay port is from now on for who comes by `via`. */
+  | { readonly do: "assign-relay"; readonly relay: SocketId; readonly via: SocketId }
   /** Unbind it; every route over it ends with it. */
   | { readonly do: "close-relay"; readonly relay: SocketId }
   /** An upsert, keyed by both legs without their ends: refreshing a route is sending it again. */

@@ -3,18 +3,23 @@
 
 import type { Socket } from "node:net";
 import type { Endpoint, Listener, Millis, SocketId } from "../contract.ts";
-import { Deframer, pad } from "../stun/stream.ts";
+import { Deframer, type FrameLimits, pad } from "../stun/stream.ts";
 
 /** Bytes that may wait behind a socket that takes no more: of media a moment of video, of answers what nobody needs. */
 const queueBytes = { media: 256 * 1024, answers: 64 * 1024 };
 /** What a waiting frame costs beside its bytes, so that empty ones are bounded too. */
 const overheadBytes = 64;
 
+/** For who has nothing here yet: any request fits, and there is no channel. */
+const strangersFrames: FrameLimits = { messageBytes: 4096, channelDataBytes: -1 };
+
 export interface ConnectionOptions {
   readonly id: SocketId;
   readonly listener: Listener;
   readonly client: Endpoint;
   readonly now: () => Millis;
+  /** Whether a route runs over this connection. */
+  readonly isInUse: (connection: SocketId) => boolean;
   readonly receive: (connection: Connection, frame: Uint8Array) => void;
   /** A frame for this client was given up. */
   readonly lost: () => void;
@@ -24,6 +29,8 @@ export class Connection {
   readonly id: SocketId;
   readonly listener: Listener;
   readonly client: Endpoint;
+  /** Relay ports that are open for it. */
+  readonly relays = new Set<SocketId>();
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   readonly #deframer = new Deframer();
@@ -49,6 +56,15 @@ export class Connection {
     return { since: this.#heardAt, hasHeard: this.#hasHeard };
   }
 
+  /** Has neither a relay port nor a route, so it may as well be anybody's. */
+  get isStrangers(): boolean {
+    return this.relays.size === 0 && !this.isInUse;
+  }
+
+  get isInUse(): boolean {
+    return this.#options.isInUse(this.id);
+  }
+
   /** Harmless when the client is gone. */
   sendMedia(frame: Uint8Array): void {
     if (!this.#isFull) this.#write(frame);
@@ -72,7 +88,7 @@ export class Connection {
   }
 
   #receive(chunk: Uint8Array): void {
-    for (const frame of this.#deframer.push(chunk)) {
+    for (const frame of this.#deframer.push(chunk, this.isStrangers ? strangersFrames : undefined)) {
       this.#hasHeard = true;
       this.#heardAt = this.#options.now();
       this.#options.receive(this, frame);

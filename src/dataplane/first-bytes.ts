@@ -5,13 +5,12 @@ import type { Socket } from "node:net";
 /** Of a beginning: what it is and how many bytes that takes off the stream, or that more is needed, or that it is nothing. */
 export type Judgement<Found extends { readonly size: number }> = Found | "incomplete" | "broken";
 
-/** How a stream of ours begins: STUN and ChannelData (RFC 8656 section 12.5), or a TLS handshake (RFC 7983 section 7). */
+/** How a stream of ours begins: STUN, since nobody has a channel yet, or a TLS handshake (RFC 7983 section 7). */
 export function judgeStream(bytes: Buffer): Judgement<{ readonly size: 0; readonly is: "plain" | "tls" }> {
   const [first] = bytes;
   if (first === undefined) return "incomplete";
   if (first === 0x16) return { size: 0, is: "tls" };
-  const isPlain = first <= 0x03 || (first >= 0x40 && first <= 0x7f);
-  return isPlain ? { size: 0, is: "plain" } : "broken";
+  return first <= 0x03 ? { size: 0, is: "plain" } : "broken";
 }
 
 /**

@@ -134,6 +134,9 @@ class NativePlane implements Dataplane {
       case "close-relay":
         this.#closeRelay(action);
         break;
+      case "assign-relay":
+        if (this.#delegated.has(action.relay)) this.#portable.perform(action);
+        break;
       case "route":
         if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
         else this.#route(action.legs);

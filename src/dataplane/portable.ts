@@ -122,6 +122,9 @@ class PortablePlane implements Dataplane, Neighbour {
       case "close-relay":
         this.#closeRelay(action.relay);
         break;
+      case "assign-relay":
+        this.#assignRelay(action.relay, action.via);
+        break;
       case "route":
         this.#routes.route(action.legs);
         break;
@@ -265,7 +268,7 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#opening.add(id);
     const bound = await this.#bindRelay(id, ports, port);
     const isWanted = this.#opening.delete(id);
-    if (isWanted && bound) this.#opened(new Relay({ id, transport, limits, tally: this.#tally, ...bound }));
+    if (isWanted && bound) this.#opened(new Relay({ id, via, transport, limits, tally: this.#tally, ...bound }));
     else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
     else if (bound) {
       this.#settle(bound.socket.close());
@@ -296,10 +299,19 @@ class PortablePlane implements Dataplane, Neighbour {
 
   #opened(relay: Relay): void {
     this.#relays.set(relay.id, relay);
+    this.#streams.connection(relay.via)?.relays.add(relay.id);
     for (const { address, port } of [relay.socket.at, relay.at]) {
       this.#own.set(address, (this.#own.get(address) ?? new Map<number, Relay>()).set(port, relay));
     }
     this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
+  }
+
+  #assignRelay(id: SocketId, via: SocketId): void {
+    const relay = this.#relays.get(id);
+    if (!relay) return;
+    this.#streams.connection(relay.via)?.relays.delete(id);
+    relay.via = via;
+    this.#streams.connection(via)?.relays.add(id);
   }
 
   #closeRelay(id: SocketId): void {
@@ -307,6 +319,7 @@ class PortablePlane implements Dataplane, Neighbour {
     const relay = this.#relays.get(id);
     if (!relay) return;
     this.#relays.delete(id);
+    this.#streams.connection(relay.via)?.relays.delete(id);
     this.#routes.forget(id);
     for (const { address, port } of [relay.socket.at, relay.at]) this.#own.get(address)?.delete(port);
     this.#settle(relay.socket.close());

@@ -8,6 +8,8 @@ import type { UdpSocket } from "./udp-socket.ts";
 
 export interface RelayOptions {
   readonly id: SocketId;
+  /** By what its client comes. */
+  readonly via: SocketId;
   readonly drawn: RelayPort;
   readonly socket: UdpSocket;
   /** The transport of the client it is for. */
@@ -18,6 +20,7 @@ export interface RelayOptions {
 
 export class Relay {
   readonly id: SocketId;
+  via: SocketId;
   readonly drawn: RelayPort;
   readonly socket: UdpSocket;
   /** As peers see it: behind a NAT, the external address. */
@@ -26,8 +29,9 @@ export class Relay {
   readonly #used = { "to-peer": new Meter(), "to-client": new Meter() };
   readonly #totals: { readonly "to-peer": Meter; readonly "to-client": Meter };
 
-  constructor({ id, drawn, socket, transport, limits, tally }: RelayOptions) {
+  constructor({ id, via, drawn, socket, transport, limits, tally }: RelayOptions) {
     this.id = id;
+    this.via = via;
     this.drawn = drawn;
     this.socket = socket;
     this.limits = limits;

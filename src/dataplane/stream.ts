@@ -31,6 +31,8 @@ export interface StreamLimits extends ArrivalLimits, SpliceLimits {
   readonly connectionsPerHost: number;
   /** For a connection that has not yet sent one complete frame. */
   readonly firstFrameMillis: Millis;
+  /** For one that has been answered and has nothing here. */
+  readonly strangerIdleMillis: Millis;
   /** For one that says nothing and that no route runs over. Longer than the ten minutes of a default allocation. */
   readonly idleMillis: Millis;
 }
@@ -39,6 +41,7 @@ export const streamLimits: StreamLimits = {
   connections: 10_000,
   connectionsPerHost: 500,
   firstFrameMillis: 30_000,
+  strangerIdleMillis: 60_000,
   idleMillis: 15 * 60_000,
   // Each holds some 50 KB for its handshake.
   arrivals: 1000,
@@ -127,11 +130,9 @@ export class Streams {
     this.#splices.sweep(now);
     for (const connection of this.#connections.values()) {
       const { since, hasHeard } = connection.silence;
-      const { firstFrameMillis, idleMillis } = this.#options.limits;
-      const isOver = hasHeard
-        ? now - since >= idleMillis && !this.#options.isInUse(connection.id)
-        : now - since >= firstFrameMillis;
-      if (isOver) connection.hangUp();
+      const { firstFrameMillis, strangerIdleMillis, idleMillis } = this.#options.limits;
+      const mayIdle = connection.isStrangers ? strangerIdleMillis : idleMillis;
+      if (now - since >= (hasHeard ? mayIdle : firstFrameMillis) && !connection.isInUse) connection.hangUp();
     }
   }
 
@@ -225,8 +226,8 @@ export class Streams {
       socket.destroy();
       return;
     }
-    const { now, newSocketId, receive, lost } = this.#options;
-    const connection = new Connection(socket, { id: newSocketId(), listener, client, now, receive, lost });
+    const { newSocketId, ...options } = this.#options;
+    const connection = new Connection(socket, { ...options, id: newSocketId(), listener, client });
     this.#connections.set(connection.id, connection);
     socket.once("close", () => {
       this.#connections.delete(connection.id);

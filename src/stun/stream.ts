@@ -8,8 +8,16 @@ const channelHeaderBytes = 4;
 /** Type, length and magic cookie: enough to tell STUN from what is none. RFC 3489 clients had no use for streams. */
 const stunLeadBytes = 8;
 
+/** What is awaited of a stream. A frame that says that it is longer breaks it. */
+export interface FrameLimits {
+  /** Of a STUN message behind its header. */
+  readonly messageBytes: number;
+  /** Of the payload of ChannelData. Below 0, there is none. */
+  readonly channelDataBytes: number;
+}
+
 /** The longest payload that fits a UDP datagram; nothing longer can be relayed, so nothing longer is awaited. */
-const longestPayloadBytes = 65_527;
+const everyFrame: FrameLimits = { messageBytes: 0xffff, channelDataBytes: 65_527 };
 
 /** What a frame takes on a stream: ChannelData is padded with zeros to a multiple of four bytes. STUN always is one. */
 export function pad(frame: Uint8Array): Uint8Array {
@@ -33,12 +41,12 @@ export class Deframer {
   }
 
   /** The frames that `chunk` finishes, without their padding, as views of it where they can be. */
-  push(chunk: Uint8Array): Uint8Array[] {
+  push(chunk: Uint8Array, limits: FrameLimits = everyFrame): Uint8Array[] {
     if (this.#isBroken) return [];
     let bytes = this.#length === 0 ? asBuffer(chunk) : this.#append(chunk);
     const frames: Uint8Array[] = [];
     for (;;) {
-      const size = this.#measure(bytes);
+      const size = this.#measure(bytes, limits);
       if (size === undefined || bytes.length < padded(size)) break;
       frames.push(bytes.subarray(0, size));
       bytes = bytes.subarray(padded(size));
@@ -48,15 +56,15 @@ export class Deframer {
   }
 
   /** Bytes of the frame that begins here, without padding; undefined while that is not known, or if it is none. */
-  #measure(bytes: Buffer): number | undefined {
+  #measure(bytes: Buffer, { messageBytes, channelDataBytes }: FrameLimits): number | undefined {
     if (bytes.length === 0) return undefined;
     const kind = bytes.readUInt8(0) >> 6;
-    if (kind > 1) return this.#break();
+    if (kind > 1 || (kind === 1 && channelDataBytes < 0)) return this.#break();
     if (bytes.length < (kind === 0 ? stunLeadBytes : channelHeaderBytes)) return undefined;
     const length = bytes.readUInt16BE(2);
-    if (kind === 1) return length > longestPayloadBytes ? this.#break() : channelHeaderBytes + length;
+    if (kind === 1) return length > channelDataBytes ? this.#break() : channelHeaderBytes + length;
     const isStun = length % 4 === 0 && bytes.readUInt32BE(4) === magicCookie;
-    return isStun ? headerBytes + length : this.#break();
+    return isStun && length <= messageBytes ? headerBytes + length : this.#break();
   }
 
   #break(): undefined {

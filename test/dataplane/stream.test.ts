@@ -78,10 +78,32 @@ describe("the stream connections", () => {
     expect(streams.size).toBe(1);
   });
 
+  test("of who has nothing here end after a minute of silence", async () => {
+    const client = await connect(await listen());
+    client.send(message);
+    const id = await received.next();
+    const relay = 99;
+    streams.connection(id)?.relays.add(relay);
+    now += streamLimits.strangerIdleMillis;
+    streams.sweep(now);
+    client.send(message);
+    expect(await received.next()).toBe(id);
+    streams.connection(id)?.relays.delete(relay);
+    now += streamLimits.strangerIdleMillis - 1;
+    streams.sweep(now);
+    client.send(message);
+    expect(await received.next()).toBe(id);
+    now += streamLimits.strangerIdleMillis;
+    streams.sweep(now);
+    expect(await hungUp.next()).toBe(id);
+    await client.closed;
+  });
+
   test("may be silent as long as a route runs over them, and a while without", async () => {
     const client = await connect(await listen());
     client.send(message);
     const id = await received.next();
+    streams.connection(id)?.relays.add(99);
     inUse = id;
     now += streamLimits.idleMillis;
     streams.sweep(now);

@@ -30,6 +30,7 @@ describe("EVEN-PORT", () => {
     const answer = second.asks("allocate", { ...udp, reservationToken });
     expect(answer.attributes.xorRelayedAddress).toEqual([{ ...relayed, port: relayed.port + 1 }]);
     expect(world.relays.size).toBe(2);
+    expect(world.actions[0]).toMatchObject({ do: "assign-relay", via: second.tuple.via });
   });
 
   test("is refused with 508, and leaves nothing open, if the port above is not to be had", () => {

@@ -7,7 +7,7 @@ import type { Message } from "../../stun/message.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { limitsOf } from "../rates.ts";
-import { type AuthenticRequest, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
+import { type AuthenticRequest, type Grant, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
 import type { Reservation } from "../reservations.ts";
 import type { Opening, Turn } from "../turn.ts";
 
@@ -47,7 +47,9 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const opening = { allocation, request, family, ports: [] };
   if (!reservation) return open(opening, turn, evenPort && "even");
   turn.reservations.take(reservation);
-  return allocated(now, { ...opening, ports: [reservation] }, turn);
+  const grant = allocated(now, { ...opening, ports: [reservation] }, turn);
+  const assignment: Action = { do: "assign-relay", relay: reservation.relay, via: tuple.via };
+  return { ...grant, actions: [assignment, ...grant.actions] };
 }
 
 /** What the request has a token for, if it has one. */
@@ -128,7 +130,7 @@ function allocated(
   { allocation, request, ports, addressErrorCode }: Opening,
   turn: Turn,
   reservation?: Reservation,
-): Outcome {
+): Grant {
   const { tuple, user } = allocation;
   const lifetimes = ports.map((port) =>
     allocation.open(port, now, desiredLifetime(request.message.attributes.lifetime)),

@@ -143,7 +143,8 @@ export function describeStreams(make: Make): void {
     test("does not use the routes of another connection from the same address", async () => {
       const on = await scene();
       bind(on);
-      const { client } = await connection(on.listener);
+      const { client, via } = await connection(on.listener);
+      await rig.openRelay(4, via);
       client.send(pad(channelData(channel, "not mine")));
       client.send(stun(1));
       await nextDatagram();
@@ -160,6 +161,46 @@ export function describeStreams(make: Make): void {
       await client.closed;
       expect(await rig.handed.next()).toEqual({ is: "hung-up", via });
       expect(rig.plane.counters().connections).toBe(0);
+    });
+
+    describe("of somebody who has nothing here", () => {
+      test("is closed when ChannelData begins", async () => {
+        const { client, via } = await connection(await rig.listen("tcp"));
+        client.send(channelData(channel, "").subarray(0, 1));
+        await client.closed;
+        expect(await rig.handed.next()).toEqual({ is: "hung-up", via });
+      });
+
+      test("is closed when a message says that it is long, and takes any request", async () => {
+        const { client, via } = await connection(await rig.listen("tcp"));
+        client.send(stun(1, 4000));
+        expect(Buffer.from((await nextDatagram()).bytes)).toEqual(stun(1, 4000));
+        client.send(stun(1, 4200).subarray(0, 8));
+        await client.closed;
+        expect(await rig.handed.next()).toEqual({ is: "hung-up", via });
+      });
+
+      test("is closed for a long frame that began when there was a relay port", async () => {
+        const on = await scene();
+        on.client.send(stun(1));
+        on.client.send(stun(2, 8000).subarray(0, 100));
+        await nextDatagram();
+        rig.plane.perform({ do: "close-relay", relay: on.relay });
+        on.client.send(stun(2, 8000).subarray(100));
+        await on.client.closed;
+      });
+    });
+
+    test("takes long frames as soon as it has a relay port, or is given another's", async () => {
+      const on = await scene();
+      on.client.send(stun(1, 60_000));
+      await nextDatagram();
+      const heir = await connection(on.listener);
+      rig.plane.perform({ do: "assign-relay", relay: on.relay, via: heir.via });
+      heir.client.send(stun(1, 60_000));
+      await nextDatagram();
+      on.client.send(stun(1, 60_000));
+      await on.client.closed;
     });
 
     test("that ends is said to have hung up, its routes end, and writing to it is harmless", async () => {
