@@ -11,8 +11,18 @@ export interface Outcome {
 /** Of Debian's stun-client, with its path: npm puts another program of this name first. */
 export const debianStun = "/usr/bin/stun";
 
-export async function run(program: string, args: readonly string[], deadlineSeconds = 60): Promise<Outcome> {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], timeout: deadlineSeconds * 1000 });
+/** With `env` beside our own environment. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  deadlineSeconds = 60,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Outcome> {
+  const child = spawn(program, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: deadlineSeconds * 1000,
+    env: { ...process.env, ...env },
+  });
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     output += text;
