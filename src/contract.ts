@@ -97,7 +97,19 @@ export type Input =
   | { readonly is: "relay-failed"; readonly relay: SocketId; readonly why: "exhausted" | "no-such-family" }
   /** A stream connection ended; nothing can be sent to it any more. */
   | { readonly is: "hung-up"; readonly via: SocketId }
+  /** The operator will have it so. Not from planes. */
+  | { readonly is: "ordered"; readonly order: Order }
   | { readonly is: "ticked" };
+
+export type Order =
+  /** End the allocation that has this relay port. */
+  | { readonly order: "close"; readonly relay: SocketId }
+  /** Until then let them have nothing, and end what they have. */
+  | { readonly order: "ban"; readonly whom: Banned; readonly until: Millis }
+  | { readonly order: "lift"; readonly whom: Banned };
+
+/** A user as quotas count him, or whoever comes from a network, in CIDR notation. */
+export type Banned = { readonly user: string } | { readonly network: string };
 
 /** Deterministic: no I/O, no clock, no waiting, no randomness of its own, and no exception whatever the input. */
 export interface Machine<In = Input, Out = Action> {
@@ -113,6 +125,10 @@ export type Fact =
       readonly code: number;
       readonly transport: Transport;
       readonly client: Endpoint;
+      /** Whose request it was, as quotas count him. */
+      readonly user?: string;
+      /** Whose it was said to be, without proof. */
+      readonly claimed?: string;
     }
   /** A request whose answer might have been more than its network can be made to bear. */
   | { readonly fact: "unanswered"; readonly method: string; readonly client: Endpoint }
@@ -128,7 +144,7 @@ export type Fact =
       readonly fact: "allocation-closed";
       readonly relay: SocketId;
       readonly user: string;
-      readonly why: "deleted" | "expired" | "hung-up";
+      readonly why: "deleted" | "expired" | "hung-up" | "ordered";
     }
   | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage };
 

@@ -43,6 +43,7 @@ export class Allocation {
   readonly user: string;
   /** The Allocate transaction and, once there is one, its answer: for retransmissions. */
   readonly transaction: string;
+  readonly since: Millis;
   answer: Uint8Array | undefined;
 
   /** The end of the credential that was shown last. */
@@ -59,10 +60,11 @@ export class Allocation {
   #restedAt: Millis = 0;
 
   constructor(
-    of: Pick<Allocation, "tuple" | "transaction"> & { readonly identity: Identity; readonly openBy: Millis },
+    of: Pick<Allocation, "tuple" | "transaction" | "since"> & { readonly identity: Identity; readonly openBy: Millis },
   ) {
     this.tuple = of.tuple;
     this.transaction = of.transaction;
+    this.since = of.since;
     this.username = of.identity.username;
     this.user = of.identity.credential.user;
     this.credentialUntil = of.identity.credential.until;
@@ -80,6 +82,10 @@ export class Allocation {
   /** False while its relay ports are being opened. */
   get isOpen(): boolean {
     return this.#ports.size > 0;
+  }
+
+  get ports(): RelayPort[] {
+    return [...this.#ports.values()].map(({ relay, family, relayed }) => ({ relay, family, relayed }));
   }
 
   /** Of the relayed addresses that it has. */

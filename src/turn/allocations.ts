@@ -30,6 +30,10 @@ export class Allocations {
     this.#limits = limits;
   }
 
+  get all(): Allocation[] {
+    return [...this.#byTuple.values()];
+  }
+
   /** May be past its end, until `due` has given it out. */
   find(tuple: FiveTuple): Allocation | undefined {
     return this.#byTuple.get(tuple.key);

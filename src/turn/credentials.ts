@@ -95,6 +95,11 @@ export function mintCredential(
   return { username, password: passwordOf(secret, username) };
 }
 
+/** What quotas would count, were it who it says. */
+export function userOf(username: string): string {
+  return parseExpiringName(username)?.user ?? username;
+}
+
 function passwordOf(secret: string, username: string): string {
   return createHmac("sha1", secret).update(username).digest("base64");
 }

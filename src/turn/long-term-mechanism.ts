@@ -57,7 +57,9 @@ export class LongTermMechanism {
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
     const candidates = this.#candidates(username, now, choice);
     const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
-    if (!identity || identity.credential === nobody) return this.#challenges.issue(401, request);
+    if (!identity || identity.credential === nobody) {
+      return { ...this.#challenges.issue(401, request), claimed: username };
+    }
 
     if (this.#challenges.isMet(request, nonce)) return identity;
     return { ...this.#challenges.issue(438, request), by: identity };

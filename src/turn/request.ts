@@ -50,6 +50,8 @@ export interface Refusal {
   readonly attributes: Attributes;
   /** Who asked, where that is known and yet the request is to be sent again. */
   readonly by?: Identity;
+  /** The name that was given without proof. */
+  readonly claimed?: string | undefined;
 }
 
 /** The answer that the same transaction had before, byte for byte (RFC 8489 section 6.3.1). */

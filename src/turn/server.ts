@@ -5,10 +5,12 @@ import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
-import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
+import { type Ban, Bans } from "./bans.ts";
+import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
+import { type AllocationView, obey, viewOf } from "./orders.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
 import { reply } from "./reply.ts";
@@ -105,11 +107,21 @@ export class TurnServer implements Machine {
       allocations: new Allocations(options.limits),
       openings: new Map(),
       reservations: new Reservations(nonceSecret),
+      bans: new Bans(),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
     const { mustAsk = () => false } = options;
     this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf, mustAsk });
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
+  }
+
+  /** Those that are open. */
+  allocations(): AllocationView[] {
+    return this.#turn.allocations.all.filter(({ isOpen }) => isOpen).map(viewOf);
+  }
+
+  bans(now: Millis): Ban[] {
+    return this.#turn.bans.list(now);
   }
 
   handle(now: Millis, input: Input): Action[] {
@@ -124,12 +136,15 @@ export class TurnServer implements Machine {
         const allocation = this.#turn.allocations.findByConnection(input.via);
         return allocation ? this.#turn.allocations.end(allocation, "hung-up") : [];
       }
+      case "ordered":
+        return obey(now, input.order, this.#turn);
       case "ticked":
         return this.#endWhatIsDue(now);
     }
   }
 
   #receive(now: Millis, { on, via, from, bytes }: Datagram): Action[] {
+    if (this.#turn.bans.holdsClient(from.address, now)) return [];
     const message = decode(bytes);
     if (!message) return [];
     const request = { now, tuple: fiveTuple(on, via, from), message, bytes };
@@ -181,6 +196,7 @@ export class TurnServer implements Machine {
     const unknown = unknownAttributes(message);
     if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
     if (isMalformed(message)) return refuse(400);
+    if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);
     const onAllocationMethod = onAllocation.get(message.method);
     if (!onAllocationMethod) return allocate(request, this.#turn);
 
@@ -242,6 +258,8 @@ export class TurnServer implements Machine {
     if ("granted" in outcome) outcome.keep?.(bytes);
     const back = { via: tuple.via, to: tuple.from };
     const way = "granted" in outcome ? (outcome.way ?? back) : back;
+    const sender = identity ?? ("refused" in outcome ? outcome.by : undefined);
+    const claimed = "refused" in outcome ? outcome.claimed : undefined;
     return [
       ...("granted" in outcome ? outcome.actions : []),
       { do: "send", ...way, bytes },
@@ -253,6 +271,8 @@ export class TurnServer implements Machine {
           code: "refused" in outcome ? outcome.refused : 0,
           transport: tuple.on.transport,
           client: tuple.from,
+          ...(sender && { user: sender.credential.user }),
+          ...(claimed !== undefined && { claimed: userOf(claimed) }),
         },
       },
     ];

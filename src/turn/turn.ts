@@ -4,6 +4,7 @@ import type { Family, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
+import type { Bans } from "./bans.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
@@ -15,6 +16,7 @@ export interface Turn {
   /** By relay port: what waits for it to be opened. */
   readonly openings: Map<SocketId, Opening>;
   readonly reservations: Reservations;
+  readonly bans: Bans;
   readonly limits: Limits;
   readonly rates: Rates;
   readonly peers: PeerPolicy;

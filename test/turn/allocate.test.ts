@@ -247,7 +247,7 @@ describe("Allocate", () => {
     const [relay] = world.relays.keys();
     expect(world.facts.slice(-2)).toEqual([
       { fact: "allocation-opened", relay, user: "bob", transport: "tcp", client: client.tuple.from, relayed },
-      { fact: "answered", method: "Allocate", code: 0, transport: "tcp", client: client.tuple.from },
+      { fact: "answered", method: "Allocate", code: 0, transport: "tcp", client: client.tuple.from, user: "bob" },
     ]);
     world.passes(600);
     expect(world.facts.at(-1)).toEqual({ fact: "allocation-closed", relay, user: "bob", why: "expired" });

@@ -42,7 +42,7 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   if (refusal) return refusal;
 
   const openBy = now + desiredLifetime(lifetime) * 1000;
-  const allocation = new Allocation({ tuple, identity, transaction, openBy });
+  const allocation = new Allocation({ tuple, identity, transaction, since: now, openBy });
   turn.allocations.add(allocation);
   const opening = { allocation, request, family, ports: [] };
   if (!reservation) return open(opening, turn, evenPort && "even");

@@ -1,0 +1,38 @@
+// What the operator has done to allocations, and what he sees of them.
+
+import type { Action, Endpoint, Millis, Order, Transport } from "../contract.ts";
+import type { Allocation, RelayPort } from "./allocation.ts";
+import type { Turn } from "./turn.ts";
+
+/** An allocation that is open. Each of its relay ports names it. */
+export interface AllocationView {
+  readonly ports: readonly RelayPort[];
+  /** As quotas count him. */
+  readonly user: string;
+  readonly transport: Transport;
+  readonly client: Endpoint;
+  readonly since: Millis;
+  /** When it ends if it is not refreshed. */
+  readonly until: Millis;
+}
+
+export function viewOf({ ports, user, tuple, since, until }: Allocation): AllocationView {
+  return { ports, user, transport: tuple.on.transport, client: tuple.from, since, until };
+}
+
+export function obey(now: Millis, order: Order, { allocations, bans }: Turn): Action[] {
+  switch (order.order) {
+    case "close":
+      return end(({ ports }) => ports.some(({ relay }) => relay === order.relay));
+    case "ban":
+      if (!bans.add(order.whom, order.until, now)) return [];
+      return end(({ user, tuple }) => bans.holdsUser(user, now) || bans.holdsClient(tuple.from.address, now));
+    case "lift":
+      bans.lift(order.whom);
+      return [];
+  }
+
+  function end(isMeant: (allocation: Allocation) => boolean): Action[] {
+    return allocations.all.filter(isMeant).flatMap((allocation) => allocations.end(allocation, "ordered"));
+  }
+}
