@@ -19,7 +19,7 @@ export async function forwardingRow(contest: Contest, each: Case, plan: Plan): P
     if (each.direction === "relay-to-relay") await load.pair();
     return load.forward({ ...each, seconds: plan.seconds });
   });
-  return { name, cells: [...results].map(([subject, runs]) => cellOf(subject, runs)) };
+  return { name, cells: [...results].map(([subject, runs]) => forwardingCell(subject, runs)) };
 }
 
 function nameOf({ size, clients, burst, direction, framing }: Case): string {
@@ -28,7 +28,7 @@ function nameOf({ size, clients, burst, direction, framing }: Case): string {
   return `${size.toLocaleString("en")} B${trains}, ${who}, ${direction}${framing === "indication" ? ", indications" : ""}`;
 }
 
-function cellOf(subject: string, runs: readonly ForwardResult[]): Cell {
+export function forwardingCell(subject: string, runs: readonly ForwardResult[]): Cell {
   const spread = (value: (run: ForwardResult) => number) => spreadOf(runs.map(value));
   return {
     subject,

@@ -50,7 +50,8 @@ export function spreadOf(values: readonly number[]): Spread {
 /** The median as a multiple of the baseline's in the same row. */
 export function ratioOf(cell: Cell, row: Row, report: Report): number | undefined {
   const baseline = row.cells.find(({ subject }) => subject === report.baseline);
-  return baseline && baseline !== cell ? cell.value.median / baseline.value.median : undefined;
+  const ratio = baseline && baseline !== cell ? cell.value.median / baseline.value.median : Number.NaN;
+  return Number.isFinite(ratio) ? ratio : undefined;
 }
 
 /** A Markdown table: one line a case, one column a subject, `median (low–high)` and the ratio to the baseline. */

@@ -21,6 +21,7 @@ import { requests } from "./requests.ts";
 import { type ServerName, serverNames, usualServers, whyNot } from "./servers/server.ts";
 import { Stage } from "./servers/stage.ts";
 import { streams } from "./streams.ts";
+import { threads } from "./threads.ts";
 import { loopback, type TopologyName, topologyNames } from "./topology.ts";
 import { openVeth } from "./veth.ts";
 
@@ -34,6 +35,7 @@ const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = {
   memory,
   latency,
   growth,
+  threads,
   ceiling,
 };
 

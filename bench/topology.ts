@@ -11,6 +11,8 @@ export interface Topology {
   readonly name: TopologyName;
   /** Prefixes of commands: the server on the last core, the load on the first. */
   readonly asServer: readonly string[];
+  /** The server on as many cores as it likes. */
+  readonly asSpreadServer: readonly string[];
   readonly asLoad: readonly string[];
   readonly firstClient: string;
   readonly firstPeer: string;
@@ -32,6 +34,7 @@ export function pinnedTo(which: "first" | "last"): readonly string[] {
 export const loopback: Topology = {
   name: "loopback",
   asServer: pinnedTo("last"),
+  asSpreadServer: [],
   asLoad: pinnedTo("first"),
   firstClient: "127.1.0.1",
   firstPeer: "127.2.0.1",

@@ -58,6 +58,7 @@ export function openVeth(stage: Stage): Topology {
   return {
     name: "veth",
     asServer: [...inRelay, ...pinnedTo("last")],
+    asSpreadServer: inRelay,
     asLoad: [...inLoad, ...pinnedTo("first")],
     firstClient: "10.78.0.1",
     firstPeer: "10.79.0.1",

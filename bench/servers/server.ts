@@ -4,11 +4,12 @@ import type { Endpoint } from "../../src/contract.ts";
 import type { Topology } from "../topology.ts";
 import { startCoturn, whyNoCoturn } from "./coturn.ts";
 import { startEjabberd, whyNoEjabberd } from "./ejabberd.ts";
+import { startNodeTurn, whyNoNodeTurn } from "./node-turn.ts";
 import type { Place } from "./place.ts";
 import { startSluice, whyNoSluice } from "./sluice.ts";
 import type { Program, Stage } from "./stage.ts";
 
-export type ServerName = "coturn" | "portable" | "native" | "ejabberd";
+export type ServerName = "coturn" | "portable" | "native" | "native-2-threads" | "ejabberd" | "node-turn";
 
 export interface Server {
   readonly name: ServerName;
@@ -27,6 +28,8 @@ const kinds: Readonly<Record<ServerName, Kind>> = {
   portable: { start: (place) => startSluice(place, "portable"), whyNot: () => whyNoSluice("portable") },
   native: { start: (place) => startSluice(place, "native"), whyNot: () => whyNoSluice("native") },
   ejabberd: { start: startEjabberd, whyNot: whyNoEjabberd },
+  "node-turn": { start: startNodeTurn, whyNot: whyNoNodeTurn },
+  "native-2-threads": { start: (place) => startSluice(place, "native", 2), whyNot: () => whyNoSluice("native") },
 };
 
 /** Who is compared unless others are asked for. */

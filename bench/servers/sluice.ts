@@ -16,7 +16,11 @@ export function whyNoSluice(plane: "portable" | "native"): string | undefined {
   return plane === "portable" || existsSync(nativePlane) ? undefined : "there is no native plane yet";
 }
 
-export function startSluice({ stage, topology, at, folder }: Place, plane: "portable" | "native"): Program {
+export function startSluice(
+  { stage, topology, at, folder }: Place,
+  plane: "portable" | "native",
+  threads = 1,
+): Program {
   const file = join(folder, "sluice.yaml");
   const config = {
     listen: [`udp://${at.address}:${at.port}`, `tcp://${at.address}:${at.port}`],
@@ -25,6 +29,7 @@ export function startSluice({ stage, topology, at, folder }: Place, plane: "port
     "relay-address": [at.address],
     "relay-ports": `${relayPorts.first}-${relayPorts.last}`,
     dataplane: plane,
+    threads,
     metrics: "none",
     loopback: topology.name === "loopback",
     peers: { allow: topology.networks },
@@ -39,5 +44,6 @@ export function startSluice({ stage, topology, at, folder }: Place, plane: "port
     state: folder,
   };
   writeFileSync(file, stringify(config));
-  return stage.start([...topology.asServer, process.execPath, main, "serve", "--config", file], { folder });
+  const where = threads === 1 ? topology.asServer : topology.asSpreadServer;
+  return stage.start([...where, process.execPath, main, "serve", "--config", file], { folder });
 }
