@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
-import { type Endpoint, familyOf, type ListenerKind } from "../contract.ts";
-import { formatAddress, parseAddress } from "../stun/address.ts";
+import type { Endpoint, ListenerKind } from "../contract.ts";
+import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
 import { parseCidr } from "../turn/cidr.ts";
 
 /** Where secrets come from when they do not stand in the file. */
@@ -27,7 +27,7 @@ function text<Value>(expected: string, read: (written: string) => Value | undefi
 export const listenUrl = text(
   "udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
   (written): { transport: ListenerKind; at: Endpoint } | undefined => {
-    const url = endpointUrl(written);
+    const url = parseEndpointUrl(written);
     const transport = (["udp", "tcp", "tls", "any"] as const).find((known) => known === url?.scheme);
     return url && transport ? { transport, at: url.at } : undefined;
   },
@@ -37,13 +37,13 @@ export const metricsUrl = text(
   "http://ADDRESS:PORT, an IPv6 address in brackets, or none",
   (written): Endpoint | "none" | undefined => {
     if (written === "none") return written;
-    const url = endpointUrl(written);
+    const url = parseEndpointUrl(written);
     return url?.scheme === "http" ? url.at : undefined;
   },
 );
 
 export const httpUrl = text("http://ADDRESS:PORT, an IPv6 address in brackets", (written): Endpoint | undefined => {
-  const url = endpointUrl(written);
+  const url = parseEndpointUrl(written);
   return url?.scheme === "http" ? url.at : undefined;
 });
 
@@ -52,21 +52,7 @@ export const webUrl = text("an http or https URL without name and password", (wr
   return url && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url.href : undefined;
 });
 
-function endpointUrl(written: string): { scheme: string; at: Endpoint } | undefined {
-  const { scheme, v6, v4, port } =
-    /^(?<scheme>\w+):\/\/(?:\[(?<v6>[^\]]*)\]|(?<v4>[^:]*)):(?<port>\d{1,5})\/?$/.exec(written)?.groups ?? {};
-  const address = canonicalAddress(v6 ?? v4 ?? "");
-  const isBracketed = v6 !== undefined;
-  if (!scheme || !address || isBracketed !== (familyOf(address) === 6) || Number(port) > 65_535) return undefined;
-  return { scheme, at: { address, port: Number(port) } };
-}
-
-export const ipAddress = text("an IPv4 or IPv6 address", canonicalAddress);
-
-function canonicalAddress(written: string): string | undefined {
-  const bytes = parseAddress(written);
-  return bytes && formatAddress(bytes);
-}
+export const ipAddress = text("an IPv4 or IPv6 address", readAddress);
 
 export const cidr = text("a network such as 192.0.2.0/24 or 2001:db8::/32, no bits set after the prefix", (written) =>
   parseCidr(written) ? written : undefined,
@@ -88,7 +74,7 @@ export const xmppService = text("xmpp://HOST:PORT", (written): string | undefine
 
 /** A host name or address as it stands in a URI: no scheme, no port, no brackets. */
 export const hostName = text("a host name or an address", (written): string | undefined =>
-  /^[\w.-]+$/.test(written) ? written.toLowerCase() : canonicalAddress(written),
+  /^[\w.-]+$/.test(written) ? written.toLowerCase() : readAddress(written),
 );
 
 /** What a TLS client may ask for. */
@@ -98,7 +84,7 @@ export const serverName = text("a DNS name, or *. and one", (written): string | 
 
 export const hostAndPort = text("HOST:PORT, an IPv6 address in brackets", (written) => {
   const { v6, name, port } = /^(?:\[(?<v6>[^\]]*)\]|(?<name>[\w.-]+)):(?<port>\d{1,5})$/.exec(written)?.groups ?? {};
-  const host = v6 === undefined ? name : canonicalAddress(v6);
+  const host = v6 === undefined ? name : readAddress(v6);
   return host !== undefined && 1 <= Number(port) && Number(port) <= 65_535 ? { host, port: Number(port) } : undefined;
 });
 
