@@ -69,7 +69,7 @@ export type Action =
       readonly via: SocketId;
       readonly client: Endpoint;
       readonly port?: RelayPortWish | undefined;
-      /** What is beyond one of them goes no further. A plane that cannot do this is not to be chosen. */
+      /** What is beyond one of them goes no further. Four at most. */
       readonly limits?: readonly TrafficLimit[] | undefined;
     }
   /** An open relay port is from now on for who comes by `via`. */

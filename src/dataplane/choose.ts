@@ -13,17 +13,10 @@ export interface Choice {
   readonly whyNoBetter: string | undefined;
 }
 
-export interface PlaneNeeds extends NativeOptions {
-  /** Whether relay ports are opened with limits. */
-  readonly limitsTraffic?: boolean;
-}
-
 /** Throws `Unavailable` when a plane asked for by name is not to be had. `auto` always finds one. */
-export function choosePlane(name: PlaneName, options: StreamingPlaneOptions, needs: PlaneNeeds = {}): Choice {
+export function choosePlane(name: PlaneName, options: StreamingPlaneOptions, native: NativeOptions = {}): Choice {
   if (name === "portable") return { plane: portablePlane(options), whyNoBetter: undefined };
-  const { limitsTraffic = false, ...native } = needs;
   try {
-    if (limitsTraffic) throw new Unavailable("the native plane limits no traffic, and the configuration does");
     return { plane: nativePlane(options, native), whyNoBetter: undefined };
   } catch (error) {
     if (name === "native" || !(error instanceof Unavailable)) throw error;

@@ -29,9 +29,11 @@ export interface EngineOptions {
   readonly relays: number;
   /** Directions of routes for which each worker has room. */
   readonly ways: number;
+  /** Buckets of limits that there is room for. */
+  readonly buckets: number;
   readonly answersBinding: boolean;
   readonly forwardsSends: boolean;
-  /** 16 64-bit numbers a worker: see `counters.h`. */
+  /** 24 64-bit numbers a worker: see `counters.h`. */
   readonly counters: ArrayBuffer;
   /** 4 64-bit numbers a slot. */
   readonly usage: ArrayBuffer;
@@ -44,8 +46,22 @@ export interface Engine {
   /** The bound port, or a negative errno. */
   listen(listener: number, address: string, port: number): number;
   /** 0 or an errno. */
-  openRelay(slot: number, bind: string, port: number, external: string, client: string, clientPort: number): number;
+  openRelay(
+    ...relay: [
+      slot: number,
+      bind: string,
+      port: number,
+      external: string,
+      client: string,
+      clientPort: number,
+      buckets: readonly number[],
+    ]
+  ): number;
   closeRelay(slot: number): void;
+  /** Makes it new and full. A cost of 0 is no limit. */
+  beginBucket(bucket: number, nanosPerByte: number, nanosPerPacket: number): void;
+  isFull(bucket: number, now: number): boolean;
+  admits(buckets: readonly number[], isToPeer: boolean, bytes: number, now: number): boolean;
   setOwner(ownAddress: number, port: number, slot: number): void;
   route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): void;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;

@@ -2,7 +2,7 @@
 
 import type { DropReason, PlaneCounters, Traffic, Usage } from "../contract.ts";
 
-const numbersPerWorker = 16;
+const numbersPerWorker = 24;
 const numbersPerRelay = 4;
 
 /** In the order of `Counters::relayed`. */
@@ -14,7 +14,15 @@ const rows = [
 ] as const;
 const firstDropped = rows.length * 2;
 /** In the order of `Drop`. */
-const dropReasons = ["no-channel", "no-permission", "forbidden-peer", "malformed", "congested", "flooded"] as const;
+const dropReasons = [
+  "no-channel",
+  "no-permission",
+  "forbidden-peer",
+  "malformed",
+  "limited",
+  "congested",
+  "flooded",
+] as const;
 const bindingsAt = firstDropped + dropReasons.length;
 
 export class NativeCounters {

@@ -3,10 +3,19 @@
 import assert from "node:assert";
 import { constants } from "node:os";
 import { setImmediate } from "node:timers/promises";
-import type { Action, Endpoint, PlaneOptions, RelayAddress, RelayPortWish, SocketId } from "../contract.ts";
+import type {
+  Action,
+  Endpoint,
+  PlaneOptions,
+  RelayAddress,
+  RelayPortWish,
+  SocketId,
+  TrafficLimit,
+} from "../contract.ts";
 import { familyOf } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { type Engine, noOwnAddress, owner } from "./native-addon.ts";
+import type { NativeBuckets } from "./native-buckets.ts";
 import type { RelayPort, RelayPorts, RelayPortsByFamily } from "./relay-ports.ts";
 
 type OpenRelay = Extract<Action, { do: "open-relay" }>;
@@ -20,8 +29,16 @@ export interface NativeRelay extends Berth {
   readonly id: SocketId;
   /** As peers see it. */
   readonly at: Endpoint;
+  readonly limits: readonly TrafficLimit[];
   /** False if it was closed before the controller heard of it. */
   readonly wasOpen: boolean;
+}
+
+/** What relay ports are made of. */
+export interface Stock {
+  readonly ports: RelayPortsByFamily;
+  readonly limits: NativeBuckets;
+  readonly slots: number;
 }
 
 /** A relay address, canonical. */
@@ -43,6 +60,7 @@ export class NativeRelays {
   readonly #engine: Engine;
   readonly #options: PlaneOptions;
   readonly #ports: RelayPortsByFamily;
+  readonly #limits: NativeBuckets;
   readonly #relays = new Map<SocketId, NativeRelay>();
   readonly #reaches: ReadonlyMap<RelayAddress, Reach>;
   /** By index of the own address and port, in one number. */
@@ -56,10 +74,11 @@ export class NativeRelays {
   #slotsUsed = 0;
   readonly #freeSlots: number[] = [];
 
-  constructor(engine: Engine, options: PlaneOptions, ports: RelayPortsByFamily, slots: number) {
+  constructor(engine: Engine, options: PlaneOptions, { ports, limits, slots }: Stock) {
     this.#engine = engine;
     this.#options = options;
     this.#ports = ports;
+    this.#limits = limits;
     this.#slots = slots;
     const texts = options.relayAddresses.flatMap(({ bind, external = bind }) => [bind, external]);
     this.ownAddresses = [...new Set(texts.map(canonicalAddress))];
@@ -93,15 +112,20 @@ export class NativeRelays {
 
   /** Undefined if it was closed meanwhile. */
   async open(wanted: OpenRelay): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
-    const { relay: id, family } = wanted;
+    const { relay: id, family, limits = [] } = wanted;
     const ports = this.#ports.get(family);
     if (!ports) return "no-such-family";
+    const buckets = this.#limits.hold(limits);
+    if (!buckets) return "exhausted";
     this.#opening.add(id);
-    const berth = await this.#bind(wanted, ports);
-    if (!berth) return this.#opening.delete(id) ? "exhausted" : undefined;
+    const berth = await this.#bind(wanted, ports, buckets);
+    if (!berth) {
+      this.#limits.release(limits);
+      return this.#opening.delete(id) ? "exhausted" : undefined;
+    }
     const { slot, drawn } = berth;
     const at = { address: this.#reach(drawn).external, port: drawn.port };
-    const relay = { id, slot, drawn, at, wasOpen: this.#opening.delete(id) };
+    const relay = { id, slot, drawn, at, limits, wasOpen: this.#opening.delete(id) };
     if (!relay.wasOpen) {
       this.#let(relay);
       return undefined;
@@ -142,7 +166,8 @@ export class NativeRelays {
   }
 
   /** Its port and its slot may be used again. */
-  release({ slot, drawn }: NativeRelay): void {
+  release({ slot, drawn, limits }: NativeRelay): void {
+    this.#limits.release(limits);
     this.#closing.delete(slot);
     this.#freeSlots.push(slot);
     this.#ports.get(familyOf(drawn.address.bind))?.release(drawn);
@@ -164,11 +189,12 @@ export class NativeRelays {
   }
 
   /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bind({ relay: id, client, port }: OpenRelay, ports: RelayPorts): Promise<Berth | undefined> {
+  async #bind(wanted: OpenRelay, ports: RelayPorts, buckets: readonly number[]): Promise<Berth | undefined> {
+    const { relay: id, client, port } = wanted;
     for (let tries = 1; this.#opening.has(id); tries += 1) {
       const berth = await this.#drawWhenFree(ports, port);
       if (!berth) return undefined;
-      const outcome = this.#try(berth, ports, client);
+      const outcome = this.#try(berth, ports, client, buckets);
       if (outcome !== "taken") return outcome === "bound" ? berth : undefined;
       if (tries % bindsInOneTurn === 0) await setImmediate();
     }
@@ -194,9 +220,14 @@ export class NativeRelays {
   }
 
   /** `taken` is about this one port; any other error would meet us on the next one again. */
-  #try({ slot, drawn }: Berth, ports: RelayPorts, client: Endpoint): "bound" | "taken" | "impossible" {
+  #try(
+    { slot, drawn }: Berth,
+    ports: RelayPorts,
+    client: Endpoint,
+    buckets: readonly number[],
+  ): "bound" | "taken" | "impossible" {
     const { bind, external } = this.#reach(drawn);
-    const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port);
+    const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port, buckets);
     if (error === 0) return "bound";
     this.#freeSlots.push(slot);
     const isTaken = error === EADDRINUSE || error === EACCES;

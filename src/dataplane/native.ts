@@ -21,6 +21,7 @@ import {
 import { canonicalAddress } from "./endpoint.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
+import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters } from "./native-counters.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing } from "./native-rings.ts";
@@ -50,6 +51,8 @@ const lazyFlushMillis = 10;
 const defaultRelays = 65_536;
 /** A channel and a permission, both ways, for each relay port, and as much again for those that have several. */
 const waysPerRelay = 8;
+/** One for its allocation and one for its user, and as much again for what flows back after a relay port was closed. */
+const bucketsPerRelay = 4;
 
 /** Throws `Unavailable` with the reason why this machine cannot have it. */
 export function nativePlane(options: StreamingPlaneOptions, native: NativeOptions = {}): Dataplane {
@@ -88,10 +91,11 @@ class NativePlane implements Dataplane {
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
+    const buckets = relays * bucketsPerRelay;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine(() => {
-      const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads) };
+      const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads), buckets };
       const { counters, usage } = this.#counters.memory;
       const engineOptions = { ...sizes, answersBinding, forwardsSends, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
@@ -99,10 +103,11 @@ class NativePlane implements Dataplane {
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);
-    this.#relays = new NativeRelays(this.#engine, options, ports, relays);
+    const limits = new NativeBuckets(this.#engine, buckets);
+    this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
-    this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports });
+    this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports, limits });
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {

@@ -22,7 +22,7 @@ import { type RelayPort, type RelayPorts, type RelayPortsByFamily, relayPortsByF
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
 import { type StreamingPlaneOptions, type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
-import { TrafficLimits } from "./traffic-limits.ts";
+import { type Limiter, TrafficLimits } from "./traffic-limits.ts";
 import { bindUdp, type UdpSocket } from "./udp-socket.ts";
 
 export interface PortableLimits {
@@ -53,6 +53,8 @@ export interface Neighbourhood {
   readonly neighbour: Neighbour;
   /** From which both draw. */
   readonly ports: RelayPortsByFamily;
+  /** For packets of both. */
+  readonly limits: Limiter;
 }
 
 export function portablePlane(
@@ -67,7 +69,7 @@ class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
   readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
-  readonly #limits = new TrafficLimits();
+  readonly #limits: Limiter;
   readonly #framer = new Framer();
   readonly #lost = () => this.#tally.drop("congested");
   readonly #budget: HandUpBudget;
@@ -102,6 +104,7 @@ class PortablePlane implements Dataplane, Neighbour {
     });
     this.#ports = neighbourhood?.ports ?? relayPortsByFamily(options);
     this.#neighbour = neighbourhood?.neighbour;
+    this.#limits = neighbourhood?.limits ?? new TrafficLimits();
     this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
   }
 

@@ -2,7 +2,7 @@
 
 import type { Millis, PlaneCounters, TrafficLimit } from "../contract.ts";
 
-type Direction = PlaneCounters["relayed"][number]["direction"];
+export type Direction = PlaneCounters["relayed"][number]["direction"];
 
 /** What was taken out of a bucket and has not flowed back by `at`. A second's worth is all that there is in one. */
 interface Level {
@@ -12,11 +12,17 @@ interface Level {
   at: Millis;
 }
 
-export class TrafficLimits {
+export interface Limiter {
+  /** Whether there is something in all these buckets; if so, a packet of so many bytes is taken out of each of them. */
+  admits(limits: readonly TrafficLimit[], direction: Direction, bytes: number, now: Millis): boolean;
+  /** Forgets the buckets that are full: they are like new. */
+  sweep(now: Millis): void;
+}
+
+export class TrafficLimits implements Limiter {
   /** By bucket. One that is not here is full. */
   readonly #levels: Readonly<Record<Direction, Map<string, Level>>> = { "to-peer": new Map(), "to-client": new Map() };
 
-  /** Whether there is something in all these buckets; if so, a packet of so many bytes is taken out of each of them. */
   admits(limits: readonly TrafficLimit[], direction: Direction, bytes: number, now: Millis): boolean {
     for (const limit of limits) {
       const level = this.#levelOf(limit, direction);
@@ -31,7 +37,6 @@ export class TrafficLimits {
     return true;
   }
 
-  /** Forgets the buckets that are full: they are like new. */
   sweep(now: Millis): void {
     for (const levels of Object.values(this.#levels)) {
       for (const [bucket, level] of levels) {

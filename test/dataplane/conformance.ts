@@ -1,6 +1,7 @@
 // What every plane has to do, seen from outside: real sockets on loopback, the plane only through its contract.
 
 import { describe } from "vitest";
+import { describeLimits } from "./conformance/limits.ts";
 import { describeRelayPorts } from "./conformance/relay-ports.ts";
 import { describeRouting } from "./conformance/routing.ts";
 import { describeStreams } from "./conformance/streams.ts";
@@ -10,6 +11,7 @@ export function describePlane(name: string, make: Make): void {
   describe(name, () => {
     describeRouting(make);
     describeRelayPorts(make);
+    describeLimits(make);
     describeStreams(make);
   });
 }

@@ -22,7 +22,15 @@ import { obstacleToNative } from "./native-obstacle.ts";
 
 /** In the order of `Fate` and `Drop` in judge.h. */
 const fates = ["forward", "forward-send", "answer", "hand-up", "drop"] as const;
-const drops = ["no-channel", "no-permission", "forbidden-peer", "malformed", "congested", "flooded"] as const;
+const drops = [
+  "no-channel",
+  "no-permission",
+  "forbidden-peer",
+  "malformed",
+  "limited",
+  "congested",
+  "flooded",
+] as const;
 
 const listeners = [0, 1];
 const relays = [maxListeners, maxListeners + 1, maxListeners + 2];

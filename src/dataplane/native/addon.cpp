@@ -18,6 +18,9 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::listen>("listen"),
                            InstanceMethod<&EngineBinding::openRelay>("openRelay"),
                            InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
+                           InstanceMethod<&EngineBinding::beginBucket>("beginBucket"),
+                           InstanceMethod<&EngineBinding::isFull>("isFull"),
+                           InstanceMethod<&EngineBinding::admits>("admits"),
                            InstanceMethod<&EngineBinding::setOwner>("setOwner"),
                            InstanceMethod<&EngineBinding::route>("route"),
                            InstanceMethod<&EngineBinding::unroute>("unroute"),
@@ -32,13 +35,14 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                        });
   }
 
-  /** { workers, relays, ways, answersBinding, forwardsSends, counters, usage, clock? }, and what to call on a wake. */
+  /** { workers, relays, ways, buckets, answersBinding, forwardsSends, counters, usage, clock? }, and what to call on a wake. */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
     Engine::Options engine{};
     engine.workers = uint32Of(options.Get("workers"));
     engine.relays = uint32Of(options.Get("relays"));
     engine.ways = uint32Of(options.Get("ways"));
+    engine.buckets = uint32Of(options.Get("buckets"));
     engine.shortcuts = {options.Get("answersBinding").As<Napi::Boolean>(), options.Get("forwardsSends").As<Napi::Boolean>()};
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
     engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
@@ -87,13 +91,37 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     return Napi::Number::New(info.Env(), engine_->listen(uint32Of(info[0]), endpointOf(info[1], info[2])));
   }
 
-  /** Slot; address and port to bind; as peers see it; of the client. Returns 0 or an errno. */
+  /** Slot; address and port to bind; as peers see it; of the client; its buckets. Returns 0 or an errno. */
   Napi::Value openRelay(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), engine_->openRelay(uint32Of(info[0]), endpointOf(info[1], info[2]),
-                                                            endpointOf(info[3], info[2]), endpointOf(info[4], info[5])));
+                                                            endpointOf(info[3], info[2]), endpointOf(info[4], info[5]),
+                                                            limitsOf(info[6])));
   }
 
   void closeRelay(const Napi::CallbackInfo& info) { engine_->closeRelay(uint32Of(info[0])); }
+
+  /** Index, and how long a byte and a packet take to flow back, in nanoseconds. */
+  void beginBucket(const Napi::CallbackInfo& info) {
+    engine_->bucket(uint32Of(info[0])).begin(info[1].As<Napi::Number>(), info[2].As<Napi::Number>());
+  }
+
+  /** Index, now. */
+  Napi::Value isFull(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), engine_->bucket(uint32Of(info[0])).isFull(microsOf(info[1])));
+  }
+
+  /** Buckets, whether it is for a peer, length, now. */
+  Napi::Value admits(const Napi::CallbackInfo& info) {
+    const bool toPeer = info[1].As<Napi::Boolean>();
+    return Napi::Boolean::New(info.Env(), engine_->admits(limitsOf(info[0]), toPeer, uint32Of(info[2]), microsOf(info[3])));
+  }
+
+  static Limits limitsOf(const Napi::Value& value) {
+    const auto buckets = value.As<Napi::Array>();
+    Limits limits;
+    for (uint32_t i = 0; i < buckets.Length() && i < Limits::most; i++) limits.buckets[limits.count++] = uint32Of(buckets.Get(i));
+    return limits;
+  }
 
   /** Own address, port, and a slot, or -1 for nobody, or -2 for the plane in JavaScript. */
   void setOwner(const Napi::CallbackInfo& info) {

@@ -35,11 +35,11 @@ struct Counters {
   uint64_t dropped[drops];
   /** Binding requests answered here. */
   uint64_t answered;
-  uint64_t reserved;
+  uint64_t reserved[8];
 
   void drop(Drop reason, uint64_t packets = 1) { bump(dropped[static_cast<unsigned>(reason)], packets); }
 };
-static_assert(sizeof(Counters) == 16 * sizeof(uint64_t));
+static_assert(sizeof(Counters) == 24 * sizeof(uint64_t));
 
 /** Where a packet counts when it has left: with its relay port and in total, or nowhere. */
 struct Account {

@@ -45,7 +45,7 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
 }  // namespace
 
 Engine::Engine(const Options& options)
-    : shared_(options.workers, options.relays, options.ways), isSplit_(options.relays), closing_(options.relays) {
+    : shared_(options.workers, options.relays, options.ways, options.buckets), isSplit_(options.relays), closing_(options.relays) {
   shared_.usage = options.usage;
   shared_.shortcuts = options.shortcuts;
   shared_.ownedClock = options.ownedClock;
@@ -160,13 +160,14 @@ void Engine::steer(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter);
 }
 
-int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client) {
+int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits) {
   int fd;
   if (const int error = openUdp(bind, relayBufferBytes, false, fd)) return error;
   Relay& relay = shared_.relays[slot];
   relay.fd = fd;
   relay.worker = static_cast<uint8_t>(shared_.homeOf(client));
   relay.at = at;
+  relay.limits = limits;
   isSplit_[slot] = false;
   push(relay.worker, {.kind = Command::Kind::openRelay, .socket = maxListeners + slot});
   workers_[relay.worker]->watch(fd, maxListeners + slot);

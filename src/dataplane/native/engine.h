@@ -15,6 +15,8 @@ class Engine {
     uint32_t relays;
     /** Directions of routes that each worker has room for. */
     uint32_t ways;
+    /** Limits that relay ports may name. */
+    uint32_t buckets;
     Shortcuts shortcuts;
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
@@ -42,8 +44,13 @@ class Engine {
   /** The bound port, or a negative errno. */
   int listen(uint32_t listener, const Endpoint& at);
   /** 0, or an errno. */
-  int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client);
+  int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits);
   void closeRelay(uint32_t slot);
+  Bucket& bucket(uint32_t index) { return shared_.buckets[index]; }
+  /** For packets of another plane's relay ports. */
+  bool admits(const Limits& limits, bool toPeer, uint32_t length, Micros now) {
+    return sluice::admits(shared_.buckets, limits, toPeer, length, now);
+  }
   void setOwner(uint8_t ownAddress, uint16_t port, uint32_t owner) { shared_.owners[ownAddress].set(port, owner); }
   uint32_t placeOf(uint32_t slot) const { return Owners::place(slot, shared_.relays[slot].worker); }
   void route(const Leg& client, const Leg& peer, Micros until);

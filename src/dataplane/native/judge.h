@@ -6,8 +6,8 @@
 namespace sluice {
 
 /** In the order of DropReason in contract.ts. */
-enum class Drop : uint8_t { noChannel, noPermission, forbiddenPeer, malformed, congested, flooded };
-inline constexpr unsigned drops = 6;
+enum class Drop : uint8_t { noChannel, noPermission, forbiddenPeer, malformed, limited, congested, flooded };
+inline constexpr unsigned drops = 7;
 
 enum class Fate : uint8_t {
   /** Along `way`: `length` bytes of payload from `offset`. */

@@ -68,6 +68,7 @@ void Worker::send(const Command& command, uint8_t* bytes) {
   if (!isHere(command.socket)) return;
   const Leg& to = command.peer;
   if (to.mayLeave) table_.open(command.socket, to.peer);
+  if (!mayPass(command.socket, true, command.length)) return;
   toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "buckets.h"
 #include "commands.h"
 #include "counters.h"
 #include "memory.h"
@@ -21,6 +22,7 @@ struct Relay {
   uint8_t worker;
   /** As peers see it. */
   Endpoint at;
+  Limits limits;
 };
 
 /** Whose relay port an own relayed address is: 0 for nobody's. */
@@ -46,12 +48,14 @@ inline constexpr unsigned mostWorkers = 64;
 inline constexpr unsigned mostOwnAddresses = 16;
 
 struct Shared {
-  Shared(unsigned workers, uint32_t relays, uint32_t ways) : workers(workers), ways(ways), relays(relays), usage(nullptr) {}
+  Shared(unsigned workers, uint32_t relays, uint32_t ways, uint32_t buckets)
+      : workers(workers), ways(ways), relays(relays), buckets(buckets), usage(nullptr) {}
 
   const unsigned workers;
   /** Room for the ways of each worker. */
   const uint32_t ways;
   Span<Relay> relays;
+  Span<Bucket> buckets;
   /** By slot; in memory that JavaScript reads. */
   Usage* usage;
   Counters* counters[mostWorkers] = {};

@@ -190,7 +190,9 @@ void Worker::follow(const Verdict& verdict, const Endpoint& from, const Payload&
     return;
   }
   const Way& way = *verdict.way;
-  const Account account = accountOf(way.toPeer ? way.to.socket : way.from.socket, way.toPeer);
+  const uint32_t owner = way.toPeer ? way.to.socket : way.from.socket;
+  if (!mayPass(owner, way.toPeer, payload.length)) return;
+  const Account account = accountOf(owner, way.toPeer);
   if (!isRelay(way.to.socket)) {
     toClient(way.to, from, payload, account);
   } else {
@@ -289,6 +291,15 @@ void Worker::handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes,
   std::memcpy(record->bytes(), bytes, length);
   ring.commit();
   hasHandedUp_ = true;
+}
+
+/** Whether the limits of this relay port let a packet pass. */
+bool Worker::mayPass(uint32_t relaySocket, bool toPeer, uint32_t length) {
+  if (!isRelay(relaySocket)) return true;
+  const Limits& limits = shared_.relays[slotOf(relaySocket)].limits;
+  if (limits.count == 0 || admits(shared_.buckets, limits, toPeer, length, now_)) return true;
+  counters_.drop(Drop::limited);
+  return false;
 }
 
 Account Worker::accountOf(uint32_t relaySocket, bool toPeer) {

@@ -58,6 +58,7 @@ class Worker {
   void toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
   void answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint);
   void handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length);
+  bool mayPass(uint32_t relaySocket, bool toPeer, uint32_t length);
   Account accountOf(uint32_t relaySocket, bool toPeer);
 
   /** For another worker, to be filled in further and then committed; nullptr if it was dropped for want of room. */

@@ -104,7 +104,7 @@ int main(int, char** arguments) {
   const auto workers = static_cast<unsigned>(std::atoi(arguments[2]));
   std::vector<Counters> counters(workers);
   std::vector<Usage> usage(slots);
-  Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .shortcuts = {true, true}, .counters = counters.data(),
+  Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true}, .counters = counters.data(),
                           .usage = usage.data(), .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
@@ -121,6 +121,10 @@ int main(int, char** arguments) {
   require(listener > 0, "listen");
   engine.flush(0, true);
 
+  // All relay ports share them, so that all threads take from them.
+  engine.bucket(0).begin(10, 0);
+  engine.bucket(1).begin(0, 100'000);
+
   World world(static_cast<uint16_t>(listener));
   bool isOpen[slots] = {};
   bool isClosing[slots] = {};
@@ -135,7 +139,7 @@ int main(int, char** arguments) {
     if (!isOpen[slot] && !isClosing[slot]) {
       // Now and then for another client, so that a route runs over two threads.
       const Endpoint forWhom = world.clients[round % 3 == 0 ? (slot + 1) % slots : slot].at;
-      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom) != 0) continue;
+      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom, {2, {0, 1}}) != 0) continue;
       isOpen[slot] = true;
       world.relayPorts[slot] = port;
       engine.setOwner(0, port, engine.placeOf(slot));
