@@ -1,41 +1,27 @@
 // Sluice as a component of an XMPP server: what is answered to whom, over a connection that keeps itself up.
 
-import type { Element } from "@xmpp/xml";
+import { randomBytes } from "node:crypto";
 import type { Millis } from "../contract.ts";
-import { answerIq, type XmppFact } from "../xmpp/iq.ts";
-import { iqTable } from "../xmpp/iq-table.ts";
-import type { ExternalService, IssuedCredential } from "../xmpp/xep0215-external-services.ts";
-import { readDelegated } from "../xmpp/xep0355-delegation.ts";
+import { Entity, type EntityOptions } from "../xmpp/entity.ts";
+import type { XmppFact } from "../xmpp/iq.ts";
+import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
 import { isReachable } from "./reachable.ts";
 
-export interface ComponentOptions {
+export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budgetKey" | "report"> {
   /** `xmpp://host:port` of the server's component listener. */
   readonly service: string;
-  /** The component's own address, as the server knows it. */
-  readonly domain: string;
   readonly secret: string;
   /** Whose users get credentials, and whose servers may ask for them by delegation. The parent of `domain` if missing. */
   readonly domains?: readonly string[];
-  /** What is offered. Entries whose host clients cannot reach are withheld, and reported once. */
-  readonly services: readonly ExternalService[];
-  /** Offers loopback and private addresses, too: for a try-out, or a closed network. */
+  /** Offers loopback and private addresses, too: for a try-out, or a closed network. Others are withheld, and reported. */
   readonly allowPrivate?: boolean;
-  /** Secret that keys the hash by which users are known: `mint` gets the hash, never the JID. */
-  readonly userKey: string | Uint8Array;
-  readonly mint: (userHash: string, now: Millis) => IssuedCredential;
-  readonly version: string;
   readonly report: (fact: ComponentFact) => void;
   readonly now?: () => Millis;
 }
 
 /** No fact holds a JID of a user in clear. */
-export type ComponentFact =
-  | XmppFact
-  | ConnectionFact
-  | { readonly fact: "service-withheld"; readonly host: string }
-  /** One of `domains` delegates to us. Others may say so, and are not believed. */
-  | { readonly fact: "delegated"; readonly domain: string; readonly namespaces: readonly string[] };
+export type ComponentFact = XmppFact | ConnectionFact | { readonly fact: "service-withheld"; readonly host: string };
 
 export interface Component {
   state(): Health;
@@ -48,22 +34,20 @@ export function startComponent(options: ComponentOptions): Component {
   const { service, secret, report } = options;
   const domain = options.domain.toLowerCase();
   const domains = options.domains?.map((name) => name.toLowerCase()) ?? [parentOf(domain)];
-  const table = iqTable({ ...options, domains, services: reachableServices(options) });
   const now = options.now ?? Date.now;
+  const services = reachableServices(options);
+  const entity = new Entity({ ...options, domain, domains, services, budgetKey: randomBytes(16) });
 
-  const connection = new Connection({ service, domain, secret, server: domains[0] ?? domain, receive, report });
+  const connection = new Connection({
+    service,
+    domain,
+    secret,
+    server: domains[0] ?? domain,
+    receive: (stanza) => entity.handle(now(), { is: "stanza", stanza }),
+    report,
+  });
   connection.start();
   return { state: () => connection.state(), stop: () => connection.stop() };
-
-  function receive(stanza: Element): Element | undefined {
-    if (stanza.is("iq")) {
-      const isForUs = stanza.attrs.to === domain;
-      return answerIq(isForUs ? table : [], stanza, { now: now(), report });
-    }
-    const delegated = stanza.is("message") ? readDelegated(stanza) : undefined;
-    if (delegated && domains.includes(delegated.domain)) report({ fact: "delegated", ...delegated });
-    return undefined;
-  }
 }
 
 function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {

@@ -22,7 +22,7 @@ export interface Health {
 
 export type ConnectionFact =
   | { readonly fact: "component-state"; readonly state: Health["state"]; readonly reason: string }
-  | { readonly fact: "stanza-dropped"; readonly why: "oversize" | "unexpected-reply" };
+  | { readonly fact: "stanza-dropped"; readonly why: "oversize" };
 
 export interface ConnectionOptions {
   /** `xmpp://host:port` of the server's component listener. */
@@ -32,8 +32,8 @@ export interface ConnectionOptions {
   readonly secret: string;
   /** The server's address: who is pinged to see that the stream lives. */
   readonly server: string;
-  /** Judges a stanza that is no reply to us; what it returns is sent. */
-  readonly receive: (stanza: Element) => Element | undefined;
+  /** Judges a stanza that answers no question of ours; what it returns is sent. */
+  readonly receive: (stanza: Element) => readonly Element[];
   readonly report: (fact: ConnectionFact) => void;
   /** From 0 up to, but without, 1: spreads the reconnects of many components. */
   readonly random?: () => number;
@@ -216,25 +216,21 @@ export class Connection {
   #receive(entity: Entity, stanza: Element): void {
     if (entity !== this.#entity) return;
     this.#hasHeard = true;
-    const { type } = stanza.attrs;
-    if (stanza.is("iq") && (type === "result" || type === "error")) {
-      if (!this.#questions.answer(stanza)) this.#options.report({ fact: "stanza-dropped", why: "unexpected-reply" });
-      return;
-    }
-    this.#reply(entity, this.#options.receive(stanza));
+    if (isReply(stanza) && this.#questions.answer(stanza)) return;
+    for (const said of this.#options.receive(stanza)) this.#say(entity, said);
   }
 
   #refuseOversize(entity: Entity, stanza: Element): void {
     this.#hasHeard = true;
     this.#options.report({ fact: "stanza-dropped", why: "oversize" });
-    const { type } = stanza.attrs;
-    if (!stanza.is("iq") || type === "result" || type === "error") return;
-    this.#reply(entity, errorReply(stanza, refuse("policy-violation", "the stanza is too large or too deep")));
+    const { from, to } = stanza.attrs;
+    if (!stanza.is("iq") || isReply(stanza) || !from || !to) return;
+    this.#say(entity, errorReply(stanza, refuse("policy-violation", "the stanza is too large or too deep")));
   }
 
-  #reply(entity: Entity, reply: Element | undefined): void {
+  #say(entity: Entity, stanza: Element): void {
     // If it cannot be sent, the stream is gone, and the server has answered in our place.
-    if (reply) this.#transmit(entity, reply).catch(() => undefined);
+    this.#transmit(entity, stanza).catch(() => undefined);
   }
 
   async #transmit(entity: Entity, stanza: Element): Promise<void> {
@@ -285,6 +281,10 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(step, seconds * 1000);
   }
+}
+
+function isReply(stanza: Element): boolean {
+  return stanza.is("iq") && (stanza.attrs.type === "result" || stanza.attrs.type === "error");
 }
 
 /** Called with `new` by the library. */

@@ -17,10 +17,18 @@ export interface Item {
   readonly name?: string;
 }
 
+/** More about us than features can say (XEP-0128). */
+export interface InfoForm {
+  /** Its FORM_TYPE. */
+  readonly type: string;
+  readonly fields: readonly { readonly name: string; readonly values: readonly string[] }[];
+}
+
 /** What is to be seen at one node. What is left out is empty. */
 export interface Description {
   readonly identities?: readonly Identity[];
   readonly features?: readonly string[];
+  readonly forms?: readonly InfoForm[];
   readonly items?: readonly Item[];
 }
 

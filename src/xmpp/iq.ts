@@ -10,6 +10,9 @@ export type XmppFact =
   /** `what` is `namespace element` of the row, or `unknown`; `condition` is missing when the answer was a result. */
   | { readonly fact: "iq-answered"; readonly what: string; readonly condition?: Condition }
   | { readonly fact: "iq-handler-failed"; readonly what: string; readonly error: unknown }
+  | { readonly fact: "stanza-dropped"; readonly why: "misaddressed" | "unexpected-reply" }
+  /** One of our domains delegates to us. Others may say so, and are not believed. */
+  | { readonly fact: "delegated"; readonly domain: string; readonly namespaces: readonly string[] }
   | { readonly fact: "credentials-issued"; readonly user: string; readonly until: Millis }
   /** `what` is the command's node, and `user` who ran it to its end. */
   | { readonly fact: "command-run"; readonly what: string; readonly user: string; readonly outcome: "done" | "failed" };
@@ -17,6 +20,8 @@ export type XmppFact =
 export interface Surroundings {
   readonly now: Millis;
   readonly report: (fact: XmppFact) => void;
+  /** Whether one more request of `asker` is worked on; it is counted. All are, where it is not given. */
+  readonly mayAsk?: (asker: Jid) => boolean;
 }
 
 export interface IqRequest extends Surroundings {
@@ -43,8 +48,10 @@ export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Sur
   const [payload] = iq.getChildElements();
   const row = payload && table.find((row) => row.type === type && payload.is(row.element, row.namespace));
   const what = row ? `${row.namespace} ${row.element}` : "unknown";
-  const outcome =
-    findFault(iq) ?? (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuse("service-unavailable"));
+  const outcome = (surroundings.mayAsk?.(from) ?? true)
+    ? (findFault(iq) ??
+      (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuseUnknown(table, payload)))
+    : refuse("resource-constraint", "too many requests: ask again in a while");
 
   if (outcome && "refused" in outcome) {
     surroundings.report({ fact: "iq-answered", what, condition: outcome.refused });
@@ -52,6 +59,12 @@ export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Sur
   }
   surroundings.report({ fact: "iq-answered", what });
   return resultReply(iq, outcome);
+}
+
+/** Of a namespace that we know, somebody may expect more than there is (RFC 6120 section 8.3.3.3, from memory). */
+function refuseUnknown(table: readonly IqRow[], payload: Element | undefined): Refusal {
+  const isKnown = payload && table.some(({ namespace }) => namespace === payload.getNS());
+  return refuse(isKnown ? "feature-not-implemented" : "service-unavailable");
 }
 
 function findFault(iq: Element): Refusal | undefined {

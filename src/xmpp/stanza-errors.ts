@@ -8,11 +8,13 @@ const stanzasNamespace = "urn:ietf:params:xml:ns:xmpp-stanzas";
 const errorTypes = {
   "bad-request": "modify",
   "feature-not-implemented": "cancel",
+  "feature-not-implemented": "cancel",
   forbidden: "auth",
   "internal-server-error": "cancel",
   "item-not-found": "cancel",
   "not-allowed": "cancel",
   "policy-violation": "modify",
+  "resource-constraint": "wait",
   "resource-constraint": "wait",
   "service-unavailable": "cancel",
 } as const;
@@ -47,5 +49,5 @@ export function errorReply(iq: Element, { refused, text, detail, type = errorTyp
 }
 
 function reply(iq: Element, type: "result" | "error", children: readonly Element[]): Element {
-  return xml("iq", { type, from: iq.attrs.to, to: iq.attrs.from, id: iq.attrs.id }, ...children);
+  return xml(iq.getName(), { type, from: iq.attrs.to, to: iq.attrs.from, id: iq.attrs.id }, ...children);
 }

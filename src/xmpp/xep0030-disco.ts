@@ -1,32 +1,31 @@
 // XEP-0030: who we are and what we can, gathered from all that there is. Nodes are answered by whose they are.
 
 import xml, { type Element } from "@xmpp/xml";
-import type { Description, Extension } from "./extension.ts";
+import type { Description, Extension, InfoForm } from "./extension.ts";
 import type { IqRequest } from "./iq.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
+import { capabilitiesNode } from "./xep0115-capabilities.ts";
 
 const infoNamespace = "http://jabber.org/protocol/disco#info";
 const itemsNamespace = "http://jabber.org/protocol/disco#items";
 
-/** Speaks for `extensions`, and for itself. */
-export function disco(extensions: readonly Extension[]): Extension {
+/** Speaks for `extensions`, and for itself; `whole` is what it says of all of them together. */
+export function disco(extensions: readonly Extension[]): { extension: Extension; whole: Description } {
   const whole = together(extensions);
-  const described = (request: IqRequest) => descriptionOf(extensions, whole, request);
+  const capabilities = capabilitiesNode(whole);
+  const describe = ({ payload, from }: IqRequest) => {
+    const { node } = payload.attrs;
+    if (!node || node === capabilities) return whole;
+    return extensions.map((extension) => extension.describe?.(node, from)).find((description) => description);
+  };
   return {
-    rows: [
-      {
-        type: "get",
-        namespace: infoNamespace,
-        element: "query",
-        answer: (request) => info(described(request), request),
-      },
-      {
-        type: "get",
-        namespace: itemsNamespace,
-        element: "query",
-        answer: (request) => items(described(request), request),
-      },
-    ],
+    whole,
+    extension: {
+      rows: [
+        { type: "get", namespace: infoNamespace, element: "query", answer: (asked) => info(describe(asked), asked) },
+        { type: "get", namespace: itemsNamespace, element: "query", answer: (asked) => items(describe(asked), asked) },
+      ],
+    },
   };
 }
 
@@ -39,32 +38,20 @@ function together(extensions: readonly Extension[]): Description {
   return {
     identities: extensions.flatMap(({ identities = [] }) => identities),
     features: [...new Set([infoNamespace, itemsNamespace, ...features])],
+    forms: extensions.flatMap(({ forms = [] }) => forms),
     items: extensions.flatMap(({ items = [] }) => items),
   };
 }
 
-function descriptionOf(
-  extensions: readonly Extension[],
-  whole: Description,
-  { payload, from }: IqRequest,
-): Description | undefined {
-  const { node } = payload.attrs;
-  if (!node) return whole;
-  for (const { describe } of extensions) {
-    const description = describe?.(node, from);
-    if (description) return description;
-  }
-  return undefined;
-}
-
 function info(description: Description | undefined, { payload }: IqRequest): Element | Refusal {
   if (!description) return refuse("item-not-found");
-  const { identities = [], features = [] } = description;
+  const { identities = [], features = [], forms = [] } = description;
   return xml(
     "query",
     { xmlns: infoNamespace, node: payload.attrs.node },
     ...identities.map((identity) => xml("identity", { ...identity })),
     ...features.map((name) => xml("feature", { var: name })),
+    ...forms.map(writeInfoForm),
   );
 }
 
@@ -75,5 +62,16 @@ function items(description: Description | undefined, { payload }: IqRequest): El
     "query",
     { xmlns: itemsNamespace, node: payload.attrs.node },
     ...items.map((item) => xml("item", { ...item })),
+  );
+}
+
+function writeInfoForm({ type, fields }: InfoForm): Element {
+  const field = (attributes: Record<string, string>, values: readonly string[]) =>
+    xml("field", attributes, ...values.map((value) => xml("value", {}, value)));
+  return xml(
+    "x",
+    { xmlns: "jabber:x:data", type: "result" },
+    field({ var: "FORM_TYPE", type: "hidden" }, [type]),
+    ...fields.map(({ name, values }) => field({ var: name }, values)),
   );
 }

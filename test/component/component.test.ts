@@ -75,18 +75,21 @@ describe("the component", () => {
     await stream.settled();
   });
 
-  test("says nothing to messages and presence", async () => {
+  test("lets people know that nobody reads here, and whom it serves that it is there", async () => {
     const { stream } = await component();
     stream.send("<message from='alice@example.org' to='relay.example.org'><body>hello</body></message>");
+    expect((await stream.next()).getChild("error")?.getChild("service-unavailable")).toBeDefined();
     stream.send("<presence from='alice@example.org' to='relay.example.org' type='subscribe'/>");
+    expect((await stream.next()).attrs).toMatchObject({ type: "subscribed", to: "alice@example.org" });
+    expect((await stream.next()).getChild("c", "http://jabber.org/protocol/caps")).toBeDefined();
     await stream.settled();
   });
 
   test("believes only its own servers that they delegate", async () => {
     const { facts, stream } = await component();
-    for (const from of ["elsewhere.example", "alice@example.org", "example.org"]) {
+    for (const from of ["elsewhere.example", "example.org/x", "example.org"]) {
       stream.send(
-        `<message from='${from}' to='relay.example.org'>
+        `<message type='headline' from='${from}' to='relay.example.org'>
            <delegation xmlns='urn:xmpp:delegation:2'><delegated namespace='urn:xmpp:extdisco:2'/></delegation>
          </message>`,
       );

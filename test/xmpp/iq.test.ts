@@ -97,7 +97,7 @@ describe("a request", () => {
 
     fc.assert(
       fc.property(tree, attributes, ({ children }, envelope) => {
-        const iq = xml("iq", { ...envelope }, ...children);
+        const iq = xml("iq", { to: "relay.example.org", ...envelope }, ...children);
         const { reply } = ask(iq);
         if (["result", "error"].includes(iq.attrs.type)) expect(reply).toBeUndefined();
         if (!reply) return;
