@@ -48,10 +48,11 @@ export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Sur
   const [payload] = iq.getChildElements();
   const row = payload && table.find((row) => row.type === type && payload.is(row.element, row.namespace));
   const what = row ? `${row.namespace} ${row.element}` : "unknown";
-  const outcome = (surroundings.mayAsk?.(from) ?? true)
-    ? (findFault(iq) ??
-      (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuseUnknown(table, payload)))
-    : refuse("resource-constraint", "too many requests: ask again in a while");
+  const outcome =
+    (surroundings.mayAsk?.(from) ?? true)
+      ? (findFault(iq) ??
+        (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuseUnknown(table, payload)))
+      : refuse("resource-constraint", "too many requests: ask again in a while");
 
   if (outcome && "refused" in outcome) {
     surroundings.report({ fact: "iq-answered", what, condition: outcome.refused });

@@ -8,13 +8,11 @@ const stanzasNamespace = "urn:ietf:params:xml:ns:xmpp-stanzas";
 const errorTypes = {
   "bad-request": "modify",
   "feature-not-implemented": "cancel",
-  "feature-not-implemented": "cancel",
   forbidden: "auth",
   "internal-server-error": "cancel",
   "item-not-found": "cancel",
   "not-allowed": "cancel",
   "policy-violation": "modify",
-  "resource-constraint": "wait",
   "resource-constraint": "wait",
   "service-unavailable": "cancel",
 } as const;
