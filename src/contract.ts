@@ -175,7 +175,7 @@ export type DropReason =
   | "limited"
   /** The socket or the connection could take no more. */
   | "congested"
-  /** More was handed up than the controller takes at once. */
+  /** More was handed up than the controller takes at once, or more Binding requests came than one network is answered. */
   | "flooded";
 
 export interface PlaneCounters {

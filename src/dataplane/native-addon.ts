@@ -33,6 +33,8 @@ export interface EngineOptions {
   readonly buckets: number;
   readonly answersBinding: boolean;
   readonly forwardsSends: boolean;
+  /** What strangers at one network get of answers to Binding requests. */
+  readonly replies: { readonly intervalNanos: number; readonly burst: number };
   /** 24 64-bit numbers a worker: see `counters.h`. */
   readonly counters: ArrayBuffer;
   /** 4 64-bit numbers a slot. */

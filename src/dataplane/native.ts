@@ -18,6 +18,7 @@ import {
   Unavailable,
   type Usage,
 } from "../contract.ts";
+import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
@@ -36,6 +37,8 @@ export interface NativeOptions {
   readonly relays?: number;
   /** Whether threads answer plain Binding requests as TurnServer would. They do if not said. */
   readonly answersBinding?: boolean;
+  /** How many such answers strangers at one network get; clients with routes get theirs all the same. */
+  readonly replyRate?: ReplyRate;
   /** Whether they forward Send indications, to where the controller has sent for the same client. They do if not said. */
   readonly forwardsSends?: boolean;
   readonly handUp?: HandUpLimits;
@@ -87,7 +90,8 @@ class NativePlane implements Dataplane {
 
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
-    const { answersBinding = true, forwardsSends = true, handUp = handUpLimits, clock } = native;
+    const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true } = native;
+    const { handUp = handUpLimits, clock } = native;
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
@@ -97,7 +101,9 @@ class NativePlane implements Dataplane {
     this.#engine = startEngine(() => {
       const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads), buckets };
       const { counters, usage } = this.#counters.memory;
-      const engineOptions = { ...sizes, answersBinding, forwardsSends, counters, usage, clock: clock?.buffer };
+      const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
+      const shortcuts = { answersBinding, replies, forwardsSends };
+      const engineOptions = { ...sizes, ...shortcuts, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
     });
     this.#engine.flush(options.now(), false);

@@ -151,14 +151,14 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
 
 function openPlane(
   options: StreamingPlaneOptions,
-  { dataplane, threads, listen, natDiscovery }: Config,
+  { dataplane, threads, listen, natDiscovery, replyBudget: replyRate }: Config,
   moves: Moves,
 ): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
     // With two addresses, where an answer comes from and what it names is for the machine to say.
     const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
-    const { plane, whyNoBetter } = choosePlane(dataplane, options, { threads, answersBinding });
+    const { plane, whyNoBetter } = choosePlane(dataplane, options, { threads, answersBinding, replyRate });
     try {
       const listeners: Listener[] = [];
       for (const { transport, at } of listen)

@@ -99,6 +99,27 @@ function describeNative(threads: number): void {
     expect(rig.plane.counters().bindings).toBe(1);
   });
 
+  test("answers strangers at one network no more Binding requests than their share, and clients with routes all", async () => {
+    const rig = rigOf({}, { replyRate: { repliesPerSecond: 5, burst: 5 } });
+    const on = await scene(rig);
+    bind(rig, on, on.peer.at);
+    const [stranger, neighbour, other] = [await rig.udp(), await rig.udp("127.0.0.55"), await rig.udp("127.0.1.1")];
+    for (let mark = 0; mark < 5; mark += 1) stranger.send(binding(mark), on.listener.at);
+    for (let mark = 0; mark < 5; mark += 1) await stranger.next();
+    neighbour.send(binding(5), on.listener.at);
+    await rig.expectDropped("flooded", 1);
+    for (const [mark, end] of [on.client, other].entries()) {
+      end.send(binding(mark), on.listener.at);
+      expect(decode(await end.next())).toMatchObject({ class: "success", transactionId: Buffer.alloc(12, mark) });
+    }
+
+    rig.now += 200;
+    for (let mark = 6; mark < 8; mark += 1) neighbour.send(binding(mark), on.listener.at);
+    expect(decode(await neighbour.next())).toMatchObject({ transactionId: Buffer.alloc(12, 6) });
+    await rig.expectDropped("flooded", 2);
+    expect(rig.handed.isEmpty).toBe(true);
+  });
+
   test("forwards Send indications to where the controller has sent before, and no others", async () => {
     const rig = rigOf();
     const on = await scene(rig);

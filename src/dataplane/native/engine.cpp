@@ -62,8 +62,10 @@ int Engine::start(const Options& options) {
       shared_.crossings[to][from] = std::make_unique<Ring>(memory_.back()->data(), crossingBytes);
     }
   }
+  uint64_t seed;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
+  shared_.replies.begin(options.replies, seed);
   for (unsigned i = 0; i < options.workers; i++) {
-    uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0 || shared_.queues[i].eventFd() < 0) return errno;

@@ -18,6 +18,7 @@ class Engine {
     /** Limits that relay ports may name. */
     uint32_t buckets;
     Shortcuts shortcuts;
+    ReplyBudget::Rate replies;
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
     Usage* usage;

@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "counters.h"
 #include "memory.h"
+#include "reply-budget.h"
 #include "ring.h"
 
 namespace sluice {
@@ -66,6 +67,7 @@ struct Shared {
   std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
   Owners owners[mostOwnAddresses];
   Shortcuts shortcuts{};
+  ReplyBudget replies;
   /** Nanoseconds that the plane's clock is ahead of the monotonic one. */
   std::atomic<int64_t> clockOffset{0};
   /** If not nullptr, the plane's clock is what stands there: that of a test, which owns the time. */

@@ -2,6 +2,7 @@
 // open addressing over an array of ways, no allocation after that. No syscall.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 
 #include "memory.h"
@@ -47,6 +48,9 @@ struct Key {
   uint16_t framing;
 
   bool operator==(const Key&) const = default;
+
+  /** In place of a framing that packets can have: that a client is known. */
+  static constexpr uint16_t presence = 3;
 
   static Key of(uint32_t socket, const Endpoint& from, uint16_t framing) {
     return {from.address, {}, socket, from.port, static_cast<uint16_t>(framing | (from.family == 6 ? 0x8000 : 0))};
@@ -100,6 +104,7 @@ class Table {
   /** `hasClient` and `hasPeer`: whether packets of that leg arrive at this thread. False if there is no room. */
   bool route(const Leg& client, const Leg& peer, Micros until, Micros now, bool hasClient, bool hasPeer) {
     sweep(now);
+    if (hasClient && !isRelay(client.socket)) know(client, until);
     const Key clientKey = client.framing == indication ? Key::ofSend(client.socket, client.peer, peer.peer)
                                                        : Key::of(client.socket, client.peer, client.framing);
     const Key peerKey = Key::of(peer.socket, peer.peer, peer.framing);
@@ -153,8 +158,14 @@ class Table {
     way.openedPorts = static_cast<uint8_t>((way.openedPorts + 1) % (sizeof way.opened / sizeof *way.opened));
   }
 
+  /** Whether a client has a route there, or had one until a little while ago. */
+  bool knows(uint32_t socket, const Endpoint& client, Micros now) {
+    return find(Key::of(socket, client, Key::presence), now) != nullptr;
+  }
+
   uint32_t number(const Way& way) const { return static_cast<uint32_t>(&way - &ways_[0]); }
-  uint32_t size() const { return used_ - free_; }
+  /** How many ways there are, those included whose end has passed. */
+  uint32_t size() const { return used_ - free_ - known_; }
 
  private:
   /** A place in the index: the upper half of the key's hash, and the number of its way plus one, 0 for empty. */
@@ -171,6 +182,17 @@ class Table {
       if (index_[i].tag == tag && ways_[index_[i].way - 1].key == key) return &ways_[index_[i].way - 1];
     }
     return nullptr;
+  }
+
+  /** Until the last of its routes would end: in a place like that of a way, which no packet takes. */
+  void know(const Leg& client, Micros until) {
+    const Key key = Key::of(client.socket, client.peer, Key::presence);
+    if (Way* known = at(key)) {
+      known->until = std::max(known->until, until);
+    } else if (used_ - free_ < ways_.size()) {
+      file(key, client, {}, until, false);
+      known_++;
+    }
   }
 
   Way* file(const Key& key, const Leg& from, const Leg& to, Micros until, bool toPeer) {
@@ -208,6 +230,7 @@ class Table {
   void remove(Way& way) {
     unhang(way);
     vacate(way);
+    if ((way.key.framing & 0x7fff) == Key::presence) known_--;
     way.until = 0;
     way.twin = none;
     way.key.socket = none;
@@ -285,6 +308,8 @@ class Table {
   const uint64_t seed_;
   uint32_t used_ = 0;
   uint32_t free_ = 0;
+  /** Places for clients that are known. */
+  uint32_t known_ = 0;
   uint32_t firstFree_ = 0;
   uint32_t swept_ = 0;
 };

@@ -162,6 +162,7 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, u
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shared_.shortcuts);
   switch (verdict.fate) {
     case Fate::answer:
+      if (!shared_.replies.admits(from, now_) && !table_.knows(socket, from, now_)) return counters_.drop(Drop::flooded);
       answer(socket, from, bytes, verdict.hasFingerprint);
       break;
     case Fate::handUp:

@@ -104,7 +104,8 @@ int main(int, char** arguments) {
   const auto workers = static_cast<unsigned>(std::atoi(arguments[2]));
   std::vector<Counters> counters(workers);
   std::vector<Usage> usage(slots);
-  Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true}, .counters = counters.data(),
+  Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true},
+                          .replies = {.intervalNanos = 10'000, .burst = 100}, .counters = counters.data(),
                           .usage = usage.data(), .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
