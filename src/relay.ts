@@ -6,7 +6,7 @@ import { endpointText } from "./admin/masking.ts";
 import type { Component } from "./component/component.ts";
 import type { Config } from "./config/config.ts";
 import { detectRelayAddresses } from "./config/relay-addresses.ts";
-import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress } from "./contract.ts";
+import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress, Unavailable } from "./contract.ts";
 import { type Admin, openAdmin } from "./relay/admin.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
@@ -35,6 +35,8 @@ export interface Relay {
   counters(): PlaneCounters;
   /** Of the connection to the XMPP server, if there is to be one. */
   componentState(): string | undefined;
+  /** Resolves if it cannot go on. It is to be stopped all the same. */
+  readonly givenUp: Promise<Unavailable>;
   /** Reads anew what stands in files and may change while it runs: certificates and users. */
   reload(): Promise<void>;
   /** Resolves when every socket is closed. */
@@ -67,7 +69,11 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     throw error;
   });
   if (admin) told.push((fact) => admin.metrics.count(fact));
-  if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics });
+  let giveUp = (_: Unavailable) => {};
+  const givenUp = new Promise<Unavailable>((resolve) => {
+    giveUp = resolve;
+  });
+  if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, giveUp });
   announce(config, media, admin, log);
 
   return {
@@ -78,6 +84,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     credentials: credentials?.at,
     counters: () => media.plane.counters(),
     componentState,
+    givenUp,
     reload: () => media.reload(),
     async stop() {
       isStopping = true;

@@ -35,6 +35,7 @@ const levels: Readonly<Record<string, "debug" | "warn" | "error">> = {
   // A stranger can have as many as he likes.
   "stanza-dropped": "debug",
   "service-withheld": "warn",
+  "component-refused": "error",
   "auth-hook-silent": "warn",
   "users-unreadable": "error",
   "users-open-to-others": "warn",

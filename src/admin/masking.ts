@@ -21,6 +21,7 @@ const plainTexts: ReadonlySet<string> = new Set([
   "condition",
   "state",
   "reason",
+  "advice",
   "host",
   "domain",
   "namespaces",

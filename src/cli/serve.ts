@@ -11,6 +11,8 @@ import { telling } from "./failures.ts";
 import { greeting, type Started } from "./greeting.ts";
 
 export interface RunningRelay extends Started {
+  /** Resolves if it cannot go on. */
+  readonly givenUp: Promise<Error>;
   reload(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -69,8 +71,9 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   process.stdout.on("error", () => {});
   if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
   process.on("SIGHUP", () => void relay.reload());
-  await stopped;
+  const failure = await Promise.race([stopped.then(() => undefined), relay.givenUp]);
   await relay.stop();
+  if (failure) throw failure;
 }
 
 /** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */

@@ -22,6 +22,8 @@ export interface Health {
 
 export type ConnectionFact =
   | { readonly fact: "component-state"; readonly state: Health["state"]; readonly reason: string }
+  /** What an operator has to put right. */
+  | { readonly fact: "component-refused"; readonly reason: string; readonly advice: string }
   | { readonly fact: "stanza-dropped"; readonly why: "oversize" };
 
 export interface ConnectionOptions {
@@ -50,6 +52,7 @@ interface Timing {
   readonly lastRetry: number;
   /** Silence after which the server is pinged. */
   readonly idle: number;
+  /** For an answer to any of the pings. */
   readonly ping: number;
   /** For the server to close its stream when we close ours. */
   readonly farewell: number;
@@ -65,10 +68,16 @@ interface Limits extends StanzaLimits {
 const defaultTiming: Timing = { handshake: 15, firstRetry: 1, lastRetry: 60, idle: 60, ping: 20, farewell: 2 };
 const defaultLimits: Limits = { characters: 512 * 1024, depth: 64, queued: 64, unsent: 8 * 1024 * 1024 };
 
+const pings = 10;
 const streamNamespace = "http://etherx.jabber.org/streams";
 
-/** Stream errors that do not go away by trying again (RFC 6120 section 4.9.3). */
-const refusals = new Set(["not-authorized", "host-unknown", "conflict", "invalid-namespace"]);
+/** Stream errors that do not go away by trying again (RFC 6120 section 4.9.3), and what does help. */
+const refusals: Readonly<Record<string, string>> = {
+  "not-authorized": "the secret is not the one that the server has for this component",
+  "host-unknown": "the server has no component of this name: configure it there",
+  conflict: "another component is connected under this name: stop one of them, or give it another name",
+  "invalid-namespace": "the server takes no components at this address and port",
+};
 
 interface Waiting {
   readonly stanza: Element;
@@ -200,17 +209,20 @@ export class Connection {
     const lost = new Unavailable(`the XMPP server is gone: ${reason}`, { cause });
     if (this.#health.state === "online") this.#questions.failAll(lost);
     if (this.#isStopped) this.#rest("stopped");
-    else this.#retry(reason, refusals.has(condition));
+    else this.#retry(reason, refusals[condition]);
   }
 
-  #retry(reason: string, isRefused: boolean): void {
+  /** `advice` is there for who is refused. */
+  #retry(reason: string, advice: string | undefined): void {
     const { firstRetry, lastRetry } = this.#timing;
-    const pause = isRefused ? lastRetry : Math.min(lastRetry, firstRetry * 2 ** this.#failures);
+    const pause = advice ? lastRetry : Math.min(lastRetry, firstRetry * 2 ** this.#failures);
     this.#failures += 1;
     const random = this.#options.random ?? Math.random;
     this.#after(pause * (0.5 + random() / 2), () => this.#connect());
-    this.#become(isRefused ? "refused" : "offline", reason);
-    if (isRefused) this.#refuseQueue(`the XMPP server refuses us: ${reason}`);
+    this.#become(advice ? "refused" : "offline", reason);
+    if (!advice) return;
+    this.#options.report({ fact: "component-refused", reason, advice });
+    this.#refuseQueue(`the XMPP server refuses us: ${reason}`);
   }
 
   #receive(entity: Entity, stanza: Element): void {
@@ -244,12 +256,18 @@ export class Connection {
     }
   }
 
-  /** A dead TCP connection says nothing: after a silence the server has to answer a ping (XEP-0199). */
+  /**
+   * A dead TCP connection says nothing: after a silence the server has to answer a ping (XEP-0199). It is asked several
+   * times, since one that balances between connections of our name may have given the answer to another.
+   */
   #watch(entity: Entity): void {
     this.#hasHeard = false;
     this.#after(this.#timing.idle, async () => {
       this.#failures = 0;
-      if (!this.#hasHeard) await this.request(this.#options.server, "get", ping(), this.#timing.ping).catch(() => {});
+      const patience = this.#timing.ping / pings;
+      for (let asked = 0; asked < pings && !this.#hasHeard && entity === this.#entity; asked += 1) {
+        await this.request(this.#options.server, "get", ping(), patience).catch(() => {});
+      }
       if (entity !== this.#entity) return;
       if (this.#hasHeard) this.#watch(entity);
       else this.#lose(entity, new Error("the server does not answer a ping"));

@@ -10,6 +10,8 @@ import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
 import type { Rates } from "../turn/rates.ts";
 import type { ReplyRate } from "../turn/reply-budget.ts";
+import type { ServiceOffers } from "../xmpp/service-offers.ts";
+import type { ContactAddresses } from "../xmpp/xep0157-contact-addresses.ts";
 import { certificateMistakes } from "./certificates.ts";
 import { ConfigError, mistakesIn, type Path } from "./mistakes.ts";
 import { natDiscoveryMistakes } from "./nat-discovery.ts";
@@ -98,7 +100,14 @@ export interface Xmpp {
   readonly host?: string;
   /** Offer loopback and private addresses, too. */
   readonly offerPrivate: boolean;
+  /** Which of the services users of a domain are told of. */
+  readonly offer: ServiceOffers;
   readonly credentialLifetimeSeconds: number;
+  readonly contact: ContactAddresses;
+  /** What one account may ask for. */
+  readonly rate: { readonly stanzasPerSecond: number; readonly burst: number };
+  /** What becomes of the relay when the server refuses the component. */
+  readonly whenRefused: "retry" | "exit";
 }
 
 export interface LogConfig {

@@ -5,8 +5,11 @@ import { familyOf } from "../contract.ts";
 import { mostThreads } from "../dataplane/native.ts";
 import { defaultLimits } from "../turn/limits.ts";
 import { defaultReplyRate } from "../turn/reply-budget.ts";
+import { defaultRate } from "../xmpp/entity.ts";
+import type { ServiceOffers } from "../xmpp/service-offers.ts";
 import {
   cidr,
+  contactUri,
   domainName,
   filled,
   hostAndPort,
@@ -111,7 +114,25 @@ export function configSchema(sources: SecretSources) {
       domains: z.array(domainName).prefault([]),
       host: hostName.exactOptional(),
       "offer-private": z.boolean().prefault(false),
+      offer: z
+        .record(domainName, z.array(servicePattern))
+        .transform((offers): ServiceOffers => new Map(Object.entries(offers)))
+        .prefault({}),
       "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(43_200),
+      contact: section({
+        abuse: contactAddresses,
+        admin: contactAddresses,
+        feedback: contactAddresses,
+        sales: contactAddresses,
+        security: contactAddresses,
+        status: contactAddresses,
+        support: contactAddresses,
+      }).prefault({}),
+      rate: section({
+        "stanzas-per-second": limit.prefault(defaultRate.perSecond),
+        burst: limit.prefault(defaultRate.burst),
+      }).prefault({}),
+      "when-refused": z.enum(["retry", "exit"]).prefault("retry"),
     }).exactOptional(),
     log: section({
       level: z.enum(["debug", "info", "warn", "error", "silent"]).prefault("info"),
@@ -136,6 +157,15 @@ const relayAddress = z.preprocess(
       "bind and external are not of one family",
     ),
 );
+
+const servicePattern = section({
+  type: z.enum(["stun", "stuns", "turn", "turns"]).exactOptional(),
+  transport: z.enum(["udp", "tcp"]).exactOptional(),
+  port: z.int().min(1).max(65_535).exactOptional(),
+  family: z.enum(["ipv4", "ipv6"]).exactOptional(),
+});
+
+const contactAddresses = oneOrMore(contactUri).prefault([]);
 
 /** A map with these keys and no others. */
 function section<Shape extends z.ZodRawShape>(shape: Shape) {

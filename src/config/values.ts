@@ -92,6 +92,10 @@ export const domainName = text("a domain", (written): string | undefined =>
   /^[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,
 );
 
+export const contactUri = text("a URI, such as mailto:admin@example.org or xmpp:admin@example.org", (written) =>
+  /^[a-z][\w+.-]*:\S+$/i.test(written) ? written : undefined,
+);
+
 /** A colon would make it a name with an expiry date (credentials of the shared secret). */
 export const userName = text("a name without a colon, of at most 508 bytes", (written): string | undefined =>
   /^[^:]+$/.test(written) && Buffer.byteLength(written) <= 508 ? written : undefined,

@@ -8,7 +8,9 @@ import type { Millis } from "../contract.ts";
 import type { Extension } from "./extension.ts";
 import type { IqRequest, IqRow } from "./iq.ts";
 import { bareJid, type Jid } from "./jid.ts";
+import { type ServiceOffers, servicesFor } from "./service-offers.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
+import { dateTime } from "./xep0082-date-time.ts";
 
 const namespaces = ["urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1"] as const;
 
@@ -30,6 +32,8 @@ export interface IssuedCredential {
 
 export interface ExternalServices {
   readonly services: readonly ExternalService[];
+  /** Which of them are for whom. None given: all are for everybody. */
+  readonly offers?: ServiceOffers;
   /** Others are forbidden. */
   readonly isServed: (asker: Jid) => boolean;
   /** Keys the hash that stands for a bare JID wherever it can be seen: in TURN usernames, facts and logs. */
@@ -58,7 +62,7 @@ export function userHash(jid: Jid, key: string | Uint8Array): string {
 function answerServices(options: ExternalServices, namespace: string, request: IqRequest): Element | Refusal {
   if (!options.isServed(request.from)) return refuse("forbidden");
   const { type } = request.payload.attrs;
-  const wanted = options.services.filter((service) => type === undefined || service.type === type);
+  const wanted = offered(options, request).filter((service) => type === undefined || service.type === type);
   return xml("services", { xmlns: namespace, type }, ...describe(options, request, wanted));
 }
 
@@ -69,11 +73,15 @@ function answerCredentials(options: ExternalServices, namespace: string, request
   if (!questions.every(isQuestion))
     return refuse("bad-request", "a service is named by host and type, and perhaps port");
 
-  const wanted = options.services.filter(
+  const wanted = offered(options, request).filter(
     (service) => needsCredentials(service) && questions.some((question) => isAbout(question, service)),
   );
   if (wanted.length === 0) return refuse("item-not-found");
   return xml("credentials", { xmlns: namespace }, ...describe(options, request, wanted));
+}
+
+function offered({ services, offers = new Map() }: ExternalServices, { from }: IqRequest): readonly ExternalService[] {
+  return servicesFor(from.domain, services, offers);
 }
 
 function isQuestion(question: Element): boolean {
@@ -107,9 +115,4 @@ function issue(options: ExternalServices, { from, now, report }: IqRequest) {
   const { username, password, expires } = options.mint(user, now);
   report({ fact: "credentials-issued", user, until: expires });
   return { restricted: "1", username, password, expires: dateTime(expires) };
-}
-
-/** XEP-0082, in whole seconds: some clients do not read fractions. */
-function dateTime(at: Millis): string {
-  return `${new Date(at).toISOString().slice(0, 19)}Z`;
 }

@@ -138,10 +138,15 @@ describe("the handshake", () => {
 
 describe("a server that refuses", () => {
   test("a wrong secret is asked again slowly, until it is put right", async () => {
-    const { comes, connection } = connect({ secret: "wrong" });
+    const { comes, connection, facts } = connect({ secret: "wrong" });
     await server.accept();
     await comes("refused");
     expect(connection.state().reason).toMatch(/not-authorized/);
+    expect(facts).toContainEqual({
+      fact: "component-refused",
+      reason: expect.stringContaining("not-authorized"),
+      advice: expect.stringContaining("secret"),
+    });
     expect(() => pass(29.9)).not.toThrow();
     expect(server.streams).toHaveLength(1);
     pass(0.1);
@@ -421,11 +426,28 @@ describe("a silent server", () => {
   test("that does not answer is dead, and left for a new connection", async () => {
     const { comes, connection, stream } = await online();
     pass(60);
-    await stream.next();
-    pass(20);
+    for (let asked = 0; asked < 10; asked += 1) {
+      expect(connection.state().state).toBe("online");
+      await stream.next();
+      pass(2);
+    }
     await comes("offline");
     expect(connection.state().reason).toMatch(/ping/);
     await stream.closed;
+  });
+
+  test("that gives the answer to another connection of our name is asked again, and anything that it says will do", async () => {
+    const { connection, stream } = await online();
+    pass(60);
+    await stream.next();
+    pass(2);
+    const { id } = (await stream.next()).attrs;
+    stream.send("<iq type='result' id='asked-by-another' from='example.org' to='relay.example.org'/>");
+    await stream.settled();
+    stream.send(`<iq type='result' id='${id}' from='example.org' to='relay.example.org'/>`);
+    await stream.settled();
+    pass(59);
+    expect(connection.state().state).toBe("online");
   });
 
   test("that does not read is left, too", async () => {

@@ -74,7 +74,25 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
       secret: "s",
       domains: [],
       offerPrivate: false,
+      offer: new Map(),
       credentialLifetimeSeconds: 600,
+      contact: { abuse: [], admin: [], feedback: [], sales: [], security: [], status: [], support: [] },
+      rate: { stanzasPerSecond: 50, burst: 200 },
+      whenRefused: "retry",
+    });
+  });
+
+  test("has offers by domain in lower case, and contacts as one or several", () => {
+    const { xmpp } = read(`xmpp:
+  domain: relay.example.org
+  secret: s
+  offer: { Example.ORG: [{ type: turns, port: 443 }, { family: ipv6 }] }
+  contact: { admin: "xmpp:admin@example.org", abuse: ["mailto:abuse@example.org", "xmpp:abuse@example.org"] }
+`);
+    expect(xmpp?.offer).toEqual(new Map([["example.org", [{ type: "turns", port: 443 }, { family: "ipv6" }]]]));
+    expect(xmpp?.contact).toMatchObject({
+      admin: ["xmpp:admin@example.org"],
+      abuse: ["mailto:abuse@example.org", "xmpp:abuse@example.org"],
     });
   });
 
@@ -189,6 +207,9 @@ log: loud
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+    ["xmpp: { domain: a, secret: s, offer: { b: [{ transport: sctp }] } }", '"udp"|"tcp"'],
+    ["xmpp: { domain: a, secret: s, contact: { admin: root } }", "expected a URI"],
+    ["xmpp: { domain: a, secret: s, when-refused: cry }", '"retry"|"exit"'],
     ["auth-hook: { url: 'ftp://x' }", "expected an http or https URL"],
     ["auth-hook: { url: 'http://a:b@x' }", "expected an http or https URL without name and password"],
     ["credentials-http: { listen: none, key: k }", "expected http://ADDRESS:PORT"],
