@@ -39,6 +39,8 @@ export class Connection {
   #isFull = false;
   #heardAt: Millis;
   #hasHeard = false;
+  /** Once known, always: what was under way when its relay port was closed is no reason to hang up. */
+  #wasKnown = false;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.id = options.id;
@@ -88,7 +90,8 @@ export class Connection {
   }
 
   #receive(chunk: Uint8Array): void {
-    for (const frame of this.#deframer.push(chunk, this.isStrangers ? strangersFrames : undefined)) {
+    this.#wasKnown ||= !this.isStrangers;
+    for (const frame of this.#deframer.push(chunk, this.#wasKnown ? undefined : strangersFrames)) {
       this.#hasHeard = true;
       this.#heardAt = this.#options.now();
       this.#options.receive(this, frame);
