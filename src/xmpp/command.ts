@@ -15,6 +15,7 @@ export type Stage =
   | { readonly asks: Form; readonly isLast: boolean }
   /** A page of a result that has more of them. */
   | { readonly shows: Element; readonly hasMore: boolean }
+  /** The end, with a note or an empty one. */
   | { readonly done: string; readonly result?: Element; readonly isFailure?: boolean }
   /** The answers that came last cannot be taken, and why. */
   | { readonly wrong: string };

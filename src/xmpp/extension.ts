@@ -2,6 +2,7 @@
 
 import type { IqRow } from "./iq.ts";
 import type { Jid } from "./jid.ts";
+import type { Refusal } from "./stanza-errors.ts";
 
 /** What we are (https://xmpp.org/registrar/disco-categories.html). */
 export interface Identity {
@@ -36,5 +37,5 @@ export interface Extension extends Description {
   /** Their namespaces are features, too, and need not be named again. */
   readonly rows: readonly IqRow[];
   /** What `asker` sees at a node; `undefined` where the node is none of this extension's. */
-  readonly describe?: (node: string, asker: Jid) => Description | undefined;
+  readonly describe?: (node: string, asker: Jid) => Description | Refusal | undefined;
 }

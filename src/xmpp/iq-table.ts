@@ -16,6 +16,8 @@ export interface IqTableOptions extends Omit<ExternalServices, "isServed"> {
   /** Whose users get credentials, and whose servers may ask in their users' name; in lower case. */
   readonly domains: readonly string[];
   readonly version: string;
+  /** What there is beyond what every component has. */
+  readonly extensions?: readonly Extension[];
   /** Whom to turn to about this service. */
   readonly contact?: ContactAddresses;
 }
@@ -39,6 +41,7 @@ export function iqTable(options: IqTableOptions): IqTable {
     pings,
     ...delegable,
     delegation({ domains, extensions: delegable }),
+    ...(options.extensions ?? []),
   ];
   const { extension, whole } = disco(extensions);
   return {

@@ -43,8 +43,11 @@ function together(extensions: readonly Extension[]): Description {
   };
 }
 
-function info(description: Description | undefined, { payload }: IqRequest): Element | Refusal {
+type Described = Description | Refusal | undefined;
+
+function info(description: Described, { payload }: IqRequest): Element | Refusal {
   if (!description) return refuse("item-not-found");
+  if ("refused" in description) return description;
   const { identities = [], features = [], forms = [] } = description;
   return xml(
     "query",
@@ -55,8 +58,9 @@ function info(description: Description | undefined, { payload }: IqRequest): Ele
   );
 }
 
-function items(description: Description | undefined, { payload }: IqRequest): Element | Refusal {
+function items(description: Described, { payload }: IqRequest): Element | Refusal {
   if (!description) return refuse("item-not-found");
+  if ("refused" in description) return description;
   const { items = [] } = description;
   return xml(
     "query",

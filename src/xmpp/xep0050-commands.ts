@@ -26,6 +26,9 @@ type Action = "cancel" | "complete" | "execute" | "next" | "prev";
 
 const actions: readonly string[] = ["cancel", "complete", "execute", "next", "prev"] satisfies Action[];
 
+/** Section 4.4 has another type of it than RFC 6120. */
+const forbidden = refuse("forbidden", "", { type: "cancel" });
+
 /** One request on its way. */
 interface Step extends IqRequest {
   readonly options: CommandsOptions;
@@ -51,21 +54,21 @@ export function commands(options: CommandsOptions): Extension {
 }
 
 /** Nobody sees a command that he may not run. */
-function describe({ commands, jid }: CommandsOptions, node: string, asker: Jid): Description | undefined {
-  const own = commands.filter(({ mayRun }) => mayRun(asker));
+function describe({ commands, jid }: CommandsOptions, node: string, asker: Jid): Description | Refusal | undefined {
   if (node === commandsNamespace) {
+    const own = commands.filter(({ mayRun }) => mayRun(asker));
     return {
       identities: [{ category: "automation", type: "command-list", name: "Commands" }],
       items: own.map(({ node, name }) => ({ jid, node, name })),
     };
   }
-  const command = own.find((each) => each.node === node);
-  return (
-    command && {
-      identities: [{ category: "automation", type: "command-node", name: command.name }],
-      features: [commandsNamespace, dataFormsNamespace],
-    }
-  );
+  const command = commands.find((each) => each.node === node);
+  if (!command) return undefined;
+  if (!command.mayRun(asker)) return forbidden;
+  return {
+    identities: [{ category: "automation", type: "command-node", name: command.name }],
+    features: [commandsNamespace, dataFormsNamespace],
+  };
 }
 
 function answer(options: CommandsOptions, sessions: CommandSessions, request: IqRequest): Element | Refusal {
@@ -73,7 +76,7 @@ function answer(options: CommandsOptions, sessions: CommandSessions, request: Iq
   const { node, sessionid, action = "execute" } = request.payload.attrs;
   const command = options.commands.find((each) => each.node === node);
   if (!command) return refuse("item-not-found", "there is no such command");
-  if (!command.mayRun(from)) return refuse("forbidden", "", { type: "cancel" });
+  if (!command.mayRun(from)) return forbidden;
   if (!isAction(action)) return badRequest("malformed-action");
 
   const step = { ...request, options, sessions, command };
@@ -110,8 +113,8 @@ function advance(step: Step, answers: readonly Answers[]): Element | Refusal {
   if ("done" in stage) {
     const outcome = stage.isFailure ? "failed" : "done";
     step.report({ fact: "command-run", what: command.node, user: options.nameOf(from), outcome });
-    const note = xml("note", { type: stage.isFailure ? "error" : "info" }, stage.done);
-    return close(step, "completed", [...(stage.result ? [stage.result] : []), note]);
+    const notes = stage.done === "" ? [] : [xml("note", { type: stage.isFailure ? "error" : "info" }, stage.done)];
+    return close(step, "completed", [...(stage.result ? [stage.result] : []), ...notes]);
   }
   sessions.keep(sessionId, { command, asker: from, answers, stage }, now);
   const { allowed, usual } = actionsAt(stage, answers);

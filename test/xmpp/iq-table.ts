@@ -3,6 +3,7 @@
 import type { Element } from "@xmpp/xml";
 import { Entity, type EntityOptions } from "../../src/xmpp/entity.ts";
 import type { XmppFact } from "../../src/xmpp/iq.ts";
+import { consoleOf, FakeRelay, hashOf } from "./console/fake-relay.ts";
 
 export const now = Date.UTC(2026, 0, 1);
 
@@ -25,7 +26,15 @@ const options: Omit<EntityOptions, "report"> = {
 
 export function entity(changes: Partial<EntityOptions> = {}): { entity: Entity; facts: XmppFact[] } {
   const facts: XmppFact[] = [];
-  return { entity: new Entity({ ...options, report: (fact) => facts.push(fact), ...changes }), facts };
+  const extensions = [consoleOf(relayInUse())];
+  return { entity: new Entity({ ...options, extensions, report: (fact) => facts.push(fact), ...changes }), facts };
+}
+
+function relayInUse(): FakeRelay {
+  const relay = new FakeRelay();
+  relay.opens(7, hashOf("alice"), now);
+  relay.histories.hear(now - 60_000, { fact: "credentials-issued", user: hashOf("alice"), until: now + 60_000 });
+  return relay;
 }
 
 /** What is answered to `stanza`, and the facts that were reported on the way. */
@@ -36,4 +45,10 @@ export function ask(
   const { entity: us, facts } = entity(changes);
   const replies = us.handle(now, { is: "stanza", stanza });
   return { reply: replies[0], replies, facts };
+}
+
+/** What is answered to these stanzas, one after the other. */
+export function converse(stanzas: readonly Element[]): Element[] {
+  const { entity: us } = entity();
+  return stanzas.flatMap((stanza) => us.handle(now, { is: "stanza", stanza }));
 }
