@@ -1,10 +1,12 @@
 // The C++ half of the native plane (native/addon.cpp): where it is found, and what it offers.
 
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import load from "node-gyp-build";
 import { Unavailable } from "../contract.ts";
+import { encode } from "../stun/message.ts";
+import { Method } from "../stun/methods.ts";
 
 /** Sockets are numbers here: listeners in the order they are opened, then relay ports by their slot. */
 export const maxListeners = 32;
@@ -118,16 +120,36 @@ export interface Addon {
   readonly Judge: new (ways: number, relays: number, seed: number) => Judge;
 }
 
-/** Throws `Unavailable` with the reason. */
-export function loadAddon(): Addon {
+/** Whatever was built in this folder, or came prebuilt with it. Throws `Unavailable` with the reason. */
+export function loadAddon(folder = packageRoot()): Addon {
   if (process.platform !== "linux")
     throw new Unavailable(`the native plane is for Linux, and this is ${process.platform}`);
-  const path = join(packageRoot(), "build", "Release", "sluice.node");
-  if (!existsSync(path)) throw new Unavailable("the native plane is not built: npm run build:native");
+  const addon = builtIn(folder);
+  if (!answersAsWeDo(addon)) throw new Unavailable("the native plane is of another version: npm run build:native");
+  return addon;
+}
+
+function builtIn(folder: string): Addon {
   try {
-    return createRequire(import.meta.url)(path);
+    return load(folder) as Addon;
   } catch (cause) {
-    throw new Unavailable("the native plane does not load", { cause });
+    const isMissing = cause instanceof Error && cause.message.startsWith("No native build was found");
+    const why = isMissing ? "is not built: npm run build:native" : "does not load";
+    throw new Unavailable(`the native plane ${why}`, { cause });
+  }
+}
+
+/** The self-check: a Binding request through the code that media passes, answered to the byte as TurnServer would. */
+function answersAsWeDo(addon: Addon): boolean {
+  const [method, transactionId] = [Method.binding, new Uint8Array(12).fill(7)];
+  const from = { address: "192.0.2.1", port: 4000 };
+  try {
+    const request = encode({ class: "request", method, transactionId, attributes: {} });
+    const ours = encode({ class: "success", method, transactionId, attributes: { xorMappedAddress: from } });
+    const answer = new addon.Judge(1, 1, 0).answer(from.address, from.port, request);
+    return answer !== undefined && Buffer.from(answer).equals(ours);
+  } catch {
+    return false;
   }
 }
 
