@@ -12,14 +12,16 @@ export interface RelayWishes {
   readonly folder: string;
   readonly dataplane: string;
   readonly address: string;
+  /** For UDP and for TCP, or the next that is free for both; 0 for any two. */
+  readonly port?: number;
   /** Or the next that is free; 0 for any. */
   readonly tlsPort?: number;
 }
 
 /** With the quotas and limits of a fresh install. Peers may be on loopback. */
-export function openRelay({ folder, dataplane, address, tlsPort = 0 }: RelayWishes): Promise<Relay> {
+export function openRelay({ folder, dataplane, address, port = 0, tlsPort = 0 }: RelayWishes): Promise<Relay> {
   const flags = {
-    listen: [`udp://${address}:0`, `tcp://${address}:0`, `tls://${address}:${tlsPort}`],
+    listen: [`udp://${address}:${port}`, `tcp://${address}:${port}`, `tls://${address}:${tlsPort}`],
     tls: makeCertificate(folder, ["localhost"]),
     user: users,
     dataplane,
