@@ -15,6 +15,7 @@ import { type Door, doorsOf } from "./relay/doors.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { type Media, offeredDoors, openMedia } from "./relay/media.ts";
 import { certifiedHost } from "./relay/watched-certificates.ts";
+import { CallHistories } from "./xmpp/console/call-histories.ts";
 
 export interface RelayOptions {
   /** Where a port is taken, take the next one that is free, and say so. */
@@ -73,7 +74,11 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const givenUp = new Promise<Unavailable>((resolve) => {
     giveUp = resolve;
   });
-  if (config.xmpp) component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, giveUp });
+  if (config.xmpp) {
+    const histories = new CallHistories();
+    told.push((fact) => histories.hear(now(), fact));
+    component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, histories, giveUp });
+  }
   announce(config, media, admin, log);
 
   return {

@@ -19,6 +19,7 @@ const plainTexts: ReadonlySet<string> = new Set([
   "why",
   "what",
   "condition",
+  "outcome",
   "state",
   "reason",
   "advice",

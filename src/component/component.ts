@@ -2,9 +2,12 @@
 
 import { randomBytes } from "node:crypto";
 import type { Millis } from "../contract.ts";
+import { type OperatorConsoleOptions, operatorConsole } from "../xmpp/console/operator-console.ts";
 import { Entity, type EntityOptions } from "../xmpp/entity.ts";
+import type { Extension } from "../xmpp/extension.ts";
 import type { XmppFact } from "../xmpp/iq.ts";
-import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
+import { isUserOf, type Jid } from "../xmpp/jid.ts";
+import { type ExternalService, userHash } from "../xmpp/xep0215-external-services.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
 import { isReachable } from "./reachable.ts";
 
@@ -16,6 +19,8 @@ export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budge
   readonly domains?: readonly string[];
   /** Offers loopback and private addresses, too: for a try-out, or a closed network. Others are withheld, and reported. */
   readonly allowPrivate?: boolean;
+  /** Commands for administrators, and for users about themselves. None without it. */
+  readonly console?: Pick<OperatorConsoleOptions, "administrators" | "operations">;
   readonly report: (fact: ComponentFact) => void;
   readonly now?: () => Millis;
 }
@@ -36,7 +41,8 @@ export function startComponent(options: ComponentOptions): Component {
   const domains = options.domains?.map((name) => name.toLowerCase()) ?? [parentOf(domain)];
   const now = options.now ?? Date.now;
   const services = reachableServices(options);
-  const entity = new Entity({ ...options, domain, domains, services, budgetKey: randomBytes(16) });
+  const extensions = [...(options.extensions ?? []), ...consoleOf(options, domain, domains)];
+  const entity = new Entity({ ...options, domain, domains, services, extensions, budgetKey: randomBytes(16) });
 
   const connection = new Connection({
     service,
@@ -48,6 +54,13 @@ export function startComponent(options: ComponentOptions): Component {
   });
   connection.start();
   return { state: () => connection.state(), stop: () => connection.stop() };
+}
+
+function consoleOf({ console, userKey }: ComponentOptions, jid: string, domains: readonly string[]): Extension[] {
+  if (!console) return [];
+  const isServed = (asker: Jid) => isUserOf(asker, domains);
+  const userOf = (user: Jid) => userHash(user, userKey);
+  return [operatorConsole({ ...console, jid, isServed, userOf, sessionKey: randomBytes(32) })];
 }
 
 function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {

@@ -98,6 +98,8 @@ export interface Xmpp {
   readonly domains: readonly string[];
   /** What clients are told to connect to. None: the addresses we listen on. */
   readonly host?: string;
+  /** Bare JIDs, in lower case, whose owners may run every command of the console. */
+  readonly administrators: readonly string[];
   /** Offer loopback and private addresses, too. */
   readonly offerPrivate: boolean;
   /** Which of the services users of a domain are told of. */

@@ -8,6 +8,7 @@ import { defaultReplyRate } from "../turn/reply-budget.ts";
 import { defaultRate } from "../xmpp/entity.ts";
 import type { ServiceOffers } from "../xmpp/service-offers.ts";
 import {
+  accountJid,
   cidr,
   contactUri,
   domainName,
@@ -119,6 +120,7 @@ export function configSchema(sources: SecretSources) {
         .transform((offers): ServiceOffers => new Map(Object.entries(offers)))
         .prefault({}),
       "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(43_200),
+      administrators: z.array(accountJid).prefault([]),
       contact: section({
         abuse: contactAddresses,
         admin: contactAddresses,

@@ -96,6 +96,11 @@ export const contactUri = text("a URI, such as mailto:admin@example.org or xmpp:
   /^[a-z][\w+.-]*:\S+$/i.test(written) ? written : undefined,
 );
 
+/** Servers know their users in lower case. */
+export const accountJid = text("a JID without a resource, such as name@example.org", (written): string | undefined =>
+  /^[^\s/@]{1,1023}@[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,
+);
+
 /** A colon would make it a name with an expiry date (credentials of the shared secret). */
 export const userName = text("a name without a colon, of at most 508 bytes", (written): string | undefined =>
   /^[^:]+$/.test(written) && Buffer.byteLength(written) <= 508 ? written : undefined,

@@ -9,40 +9,48 @@ import { type Component, startComponent } from "../component/component.ts";
 import type { Config, Xmpp } from "../config/config.ts";
 import { Unavailable } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
+import type { CallHistories } from "../xmpp/console/call-histories.ts";
 import { now } from "./clock.ts";
 import { servicesOf } from "./doors.ts";
 import { type Media, offeredDoors } from "./media.ts";
+import { operationsOn } from "./operations.ts";
 
 interface ComponentParts {
   readonly media: Media;
   readonly log: Log;
   readonly metrics: Metrics | undefined;
+  readonly histories: CallHistories;
   /** Told why, if the relay is to end because the server refuses us. */
   readonly giveUp: (why: Unavailable) => void;
 }
 
-export function openComponent(config: Config, xmpp: Xmpp, { media, log, metrics, giveUp }: ComponentParts): Component {
+export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts): Component {
+  const { media, log, metrics, histories, giveUp } = parts;
   const [secret] = config.secret;
   assert(secret !== undefined, "an XMPP component needs a shared secret to make credentials with");
-  const { service, domain, domains, credentialLifetimeSeconds } = xmpp;
+  const { service, domain, domains, credentialLifetimeSeconds, administrators } = xmpp;
+  const doors = offeredDoors(media, xmpp.host);
+  const mint = (user: string, lifetimeSeconds: number, at = now()) => {
+    const untilSeconds = Math.floor(at / 1000) + lifetimeSeconds;
+    return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
+  };
   return startComponent({
     service,
     domain,
     secret: xmpp.secret,
     ...(domains.length > 0 ? { domains } : {}),
-    services: servicesOf(offeredDoors(media, xmpp.host)).filter(({ type }) => config.relay || type === "stun"),
+    services: servicesOf(doors).filter(({ type }) => config.relay || type === "stun"),
     offers: xmpp.offer,
     contact: xmpp.contact,
     rate: { perSecond: xmpp.rate.stanzasPerSecond, burst: xmpp.rate.burst },
     allowPrivate: xmpp.offerPrivate || config.loopback,
     // The same from start to start, so that quotas and logs know a user again; and of no use for anything else.
     userKey: createHmac("sha256", secret).update("users of the XMPP component").digest(),
-    mint: (user, at) => {
-      const untilSeconds = Math.floor(at / 1000) + credentialLifetimeSeconds;
-      return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
-    },
+    mint: (user, at) => mint(user, credentialLifetimeSeconds, at),
+    console: { administrators, operations: operationsOn({ media, histories, doors, mint }) },
     version: version(),
     report: (fact) => {
+      if (fact.fact === "credentials-issued") histories.hear(now(), fact);
       metrics?.countXmpp(fact);
       log.fact(fact);
       if (fact.fact === "component-refused" && xmpp.whenRefused === "exit") {

@@ -10,6 +10,7 @@ import {
   type Fact,
   familyOf,
   type Listener,
+  type Order,
   type RelayAddress,
   type SocketId,
   Unavailable,
@@ -18,7 +19,9 @@ import { Certificates } from "../dataplane/certificates.ts";
 import { choosePlane } from "../dataplane/choose.ts";
 import { Loop } from "../dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "../dataplane/stream.ts";
+import type { Ban } from "../turn/bans.ts";
 import { clientPolicy } from "../turn/client-policy.ts";
+import type { AllocationView } from "../turn/orders.ts";
 import { type PeerPolicy, peerPolicy } from "../turn/peer-policy.ts";
 import { TurnServer } from "../turn/server.ts";
 import { openAccounts } from "./accounts.ts";
@@ -38,8 +41,16 @@ export interface Media {
   readonly further: readonly Listener[];
   readonly relayAddresses: readonly RelayAddress[];
   readonly certificates: Certificates | undefined;
+  readonly operator: Operator;
   reload(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** What an operator sees, and has done at once. */
+export interface Operator {
+  allocations(): readonly AllocationView[];
+  bans(): readonly Ban[];
+  order(order: Order): void;
 }
 
 /** Rejects with `Unavailable` when an address or port is not to be had; then nothing stays open. */
@@ -115,6 +126,11 @@ export async function openMedia(
     further,
     relayAddresses,
     certificates,
+    operator: {
+      allocations: () => machine.allocations(),
+      bans: () => machine.bans(now()),
+      order: (order) => loop.hand({ is: "ordered", order }),
+    },
     async reload() {
       await watch?.reload();
       await accounts.reload();
