@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Millis } from "../contract.ts";
 import { type OperatorConsoleOptions, operatorConsole } from "../xmpp/console/operator-console.ts";
-import { Entity, type EntityOptions } from "../xmpp/entity.ts";
+import { Entity, type EntityOptions, type XmppInput } from "../xmpp/entity.ts";
 import type { Extension } from "../xmpp/extension.ts";
 import type { XmppFact } from "../xmpp/iq.ts";
 import { isUserOf, type Jid } from "../xmpp/jid.ts";
@@ -30,6 +30,8 @@ export type ComponentFact = XmppFact | ConnectionFact | { readonly fact: "servic
 
 export interface Component {
   state(): Health;
+  /** Tells the devices of a user, named by his hash, that their credentials are void; `isDisabled` is to know it by now. */
+  withdraw(user: string): void;
   /** Closes the stream; resolves when it is closed. */
   stop(): Promise<void>;
 }
@@ -52,8 +54,21 @@ export function startComponent(options: ComponentOptions): Component {
     receive: (stanza) => entity.handle(now(), { is: "stanza", stanza }),
     report,
   });
+  /** What is said unasked waits for the next time while the stream is down. */
+  const handle = (input: XmppInput) => {
+    if (connection.state().state !== "online") return;
+    for (const stanza of entity.handle(now(), input)) connection.send(stanza).catch(() => undefined);
+  };
+  const ticks = setInterval(handle, 1000, { is: "ticked" });
   connection.start();
-  return { state: () => connection.state(), stop: () => connection.stop() };
+  return {
+    state: () => connection.state(),
+    withdraw: (user) => handle({ is: "user-disabled", user }),
+    stop() {
+      clearInterval(ticks);
+      return connection.stop();
+    },
+  };
 }
 
 function consoleOf({ console, userKey }: ComponentOptions, jid: string, domains: readonly string[]): Extension[] {

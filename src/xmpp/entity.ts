@@ -9,10 +9,11 @@ import { answerIq, type XmppFact } from "./iq.ts";
 import { type IqTable, type IqTableOptions, iqTable } from "./iq-table.ts";
 import { bareJid, isServer, isUserOf, type Jid, parseJid } from "./jid.ts";
 import { answerPresence } from "./presence.ts";
+import { ServicePushes } from "./service-pushes.ts";
 import { errorReply, refuse } from "./stanza-errors.ts";
 import { readDelegated } from "./xep0355-delegation.ts";
 
-export interface EntityOptions extends IqTableOptions {
+export interface EntityOptions extends Omit<IqTableOptions, "informed"> {
   /** Our own address, in lower case. */
   readonly domain: string;
   /** What one account may ask for. */
@@ -22,10 +23,11 @@ export interface EntityOptions extends IqTableOptions {
   readonly report: (fact: XmppFact) => void;
 }
 
-export interface XmppInput {
-  readonly is: "stanza";
-  readonly stanza: Element;
-}
+export type XmppInput =
+  | { readonly is: "stanza"; readonly stanza: Element }
+  | { readonly is: "ticked" }
+  /** By its hash. It gets no more credentials while `isDisabled` says so, and is told that those it has are void. */
+  | { readonly is: "user-disabled"; readonly user: string };
 
 /** Ten devices that come online at once are within it, and whoever floods is answered with less work than he has. */
 export const defaultRate: BudgetRate = { perSecond: 50, burst: 200 };
@@ -42,14 +44,33 @@ export class Entity implements Machine<XmppInput, Element> {
   readonly #options: EntityOptions;
   readonly #table: IqTable;
   readonly #budget: Budget;
+  readonly #pushes: ServicePushes;
 
   constructor(options: EntityOptions) {
     this.#options = options;
-    this.#table = iqTable(options);
-    this.#budget = new Budget(options.rate ?? defaultRate, options.budgetKey);
+    const { domain, domains, rate = defaultRate, budgetKey } = options;
+    const pushes = new ServicePushes({ ...options, isServed: (asker) => isUserOf(asker, domains) });
+    this.#table = iqTable({
+      ...options,
+      // What a server asks in the name of its users is not pushed: we cannot speak in its name unasked.
+      informed: (asking, now, until) => asking.to === domain && pushes.promise(asking, now, until),
+    });
+    this.#budget = new Budget(rate, budgetKey);
+    this.#pushes = pushes;
   }
 
-  handle(now: Millis, { stanza }: XmppInput): Element[] {
+  handle(now: Millis, input: XmppInput): Element[] {
+    switch (input.is) {
+      case "stanza":
+        return this.#answer(now, input.stanza);
+      case "ticked":
+        return this.#pushes.due({ now, report: this.#options.report });
+      case "user-disabled":
+        return this.#pushes.withdraw(input.user);
+    }
+  }
+
+  #answer(now: Millis, stanza: Element): Element[] {
     const { domain, report } = this.#options;
     const from = parseJid(stanza.attrs.from);
     const to = parseJid(stanza.attrs.to);
@@ -67,9 +88,10 @@ export class Entity implements Machine<XmppInput, Element> {
 
   #answerIq(iq: Element, { now, isForUs }: Envelope): Element[] {
     const { report } = this.#options;
-    const { type } = iq.attrs;
+    const { type, from, id } = iq.attrs;
     if (type === "result" || type === "error") {
-      report({ fact: "stanza-dropped", why: "unexpected-reply" });
+      const isExpected = this.#pushes.answered(from, id, type === "error");
+      if (!isExpected) report({ fact: "stanza-dropped", why: "unexpected-reply" });
       return [];
     }
     const mayAsk = (asker: Jid) => this.#mayAsk(asker, now);
@@ -78,7 +100,12 @@ export class Entity implements Machine<XmppInput, Element> {
   }
 
   #answerPresence(stanza: Element, { now, from, isForUs }: Envelope): Element[] {
+    const { type } = stanza.attrs;
+    if (type === "unavailable" || type === "error") this.#pushes.left(stanza.attrs.from);
     if (!this.#mayAsk(from, now)) return [];
+    if (type === undefined && isForUs && from.resource !== "" && isUserOf(from, this.#options.domains)) {
+      this.#pushes.arrived(stanza.attrs.from);
+    }
     const isServed = isUserOf(from, this.#options.domains) || this.#isServedServer(from);
     return answerPresence(stanza, { isForUs, isServed, capabilities: this.#table.capabilities });
   }

@@ -6,7 +6,7 @@ import { createHmac } from "node:crypto";
 import xml, { type Element } from "@xmpp/xml";
 import type { Millis } from "../contract.ts";
 import type { Extension } from "./extension.ts";
-import type { IqRequest, IqRow } from "./iq.ts";
+import type { IqRequest, IqRow, Surroundings } from "./iq.ts";
 import { bareJid, type Jid } from "./jid.ts";
 import { type ServiceOffers, servicesFor } from "./service-offers.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
@@ -39,6 +39,20 @@ export interface ExternalServices {
   /** Keys the hash that stands for a bare JID wherever it can be seen: in TURN usernames, facts and logs. */
   readonly userKey: string | Uint8Array;
   readonly mint: (userHash: string, now: Millis) => IssuedCredential;
+  /** Whether a user gets no credentials for the time being. */
+  readonly isDisabled?: (userHash: string, now: Millis) => boolean;
+  /** Told who was answered with credentials that will expire, and so may want new ones by then. */
+  readonly informed?: (asking: Asking, now: Millis, until: Millis) => void;
+}
+
+/** Who asked for services, where, and for which. */
+export interface Asking {
+  readonly asker: Jid;
+  /** The asker's address as it was written, and the one that was asked. */
+  readonly from: string;
+  readonly to: string;
+  readonly namespace: string;
+  readonly type: string | undefined;
 }
 
 export function externalServices(options: ExternalServices): Extension {
@@ -59,29 +73,59 @@ export function userHash(jid: Jid, key: string | Uint8Array): string {
   return createHmac("sha256", key).update(bareJid(jid)).digest("hex").slice(0, 32);
 }
 
+/** What is pushed to who asked before (section 3.2): new credentials, or nothing if there are none for him. */
+export function renewedServices(options: ExternalServices, asking: Asking, surroundings: Surroundings) {
+  const { asker, namespace, type } = asking;
+  if (!mayHave(options, asker, surroundings.now)) return undefined;
+  const wanted = offered(options, asker).filter((service) => needsCredentials(service) && isOf(type, service));
+  if (wanted.length === 0) return undefined;
+  const credential = issue(options, asker, surroundings);
+  const payload = writeServices(namespace, type, describe(wanted, credential, "modify"));
+  return { payload, until: credential.expires };
+}
+
+/** What is pushed to who is not to use them any more. */
+export function withdrawnServices(options: ExternalServices, { asker, namespace, type }: Asking): Element {
+  const known = offered(options, asker).filter((service) => needsCredentials(service) && isOf(type, service));
+  return writeServices(namespace, type, describe(known, undefined, "delete"));
+}
+
 function answerServices(options: ExternalServices, namespace: string, request: IqRequest): Element | Refusal {
-  if (!options.isServed(request.from)) return refuse("forbidden");
+  const { from: asker, iq, now } = request;
+  if (!mayHave(options, asker, now)) return refuse("forbidden");
   const { type } = request.payload.attrs;
-  const wanted = offered(options, request).filter((service) => type === undefined || service.type === type);
-  return xml("services", { xmlns: namespace, type }, ...describe(options, request, wanted));
+  const wanted = offered(options, asker).filter((service) => isOf(type, service));
+  const credential = wanted.some(needsCredentials) ? issue(options, asker, request) : undefined;
+  if (credential) {
+    options.informed?.({ asker, from: iq.attrs.from, to: iq.attrs.to, namespace, type }, now, credential.expires);
+  }
+  return writeServices(namespace, type, describe(wanted, credential));
 }
 
 function answerCredentials(options: ExternalServices, namespace: string, request: IqRequest): Element | Refusal {
-  if (!options.isServed(request.from)) return refuse("forbidden");
+  if (!mayHave(options, request.from, request.now)) return refuse("forbidden");
   const questions = request.payload.getChildren("service", namespace);
   if (questions.length === 0) return refuse("bad-request", "name at least one service");
   if (!questions.every(isQuestion))
     return refuse("bad-request", "a service is named by host and type, and perhaps port");
 
-  const wanted = offered(options, request).filter(
+  const wanted = offered(options, request.from).filter(
     (service) => needsCredentials(service) && questions.some((question) => isAbout(question, service)),
   );
   if (wanted.length === 0) return refuse("item-not-found");
-  return xml("credentials", { xmlns: namespace }, ...describe(options, request, wanted));
+  return xml("credentials", { xmlns: namespace }, ...describe(wanted, issue(options, request.from, request)));
 }
 
-function offered({ services, offers = new Map() }: ExternalServices, { from }: IqRequest): readonly ExternalService[] {
-  return servicesFor(from.domain, services, offers);
+function mayHave({ isServed, isDisabled, userKey }: ExternalServices, asker: Jid, now: Millis): boolean {
+  return isServed(asker) && !isDisabled?.(userHash(asker, userKey), now);
+}
+
+function offered({ services, offers = new Map() }: ExternalServices, asker: Jid): readonly ExternalService[] {
+  return servicesFor(asker.domain, services, offers);
+}
+
+function isOf(type: string | undefined, service: ExternalService): boolean {
+  return type === undefined || service.type === type;
 }
 
 function isQuestion(question: Element): boolean {
@@ -99,20 +143,33 @@ function needsCredentials(service: ExternalService): boolean {
   return "transport" in service;
 }
 
-/** One credential opens every service; it is minted only if one of `services` needs it. */
-function describe(options: ExternalServices, request: IqRequest, services: readonly ExternalService[]): Element[] {
-  const credentials = services.some(needsCredentials) ? issue(options, request) : undefined;
+function writeServices(namespace: string, type: string | undefined, services: readonly Element[]): Element {
+  return xml("services", { xmlns: namespace, type }, ...services);
+}
+
+/** One credential opens every service. */
+function describe(
+  services: readonly ExternalService[],
+  credential: IssuedCredential | undefined,
+  action?: "modify" | "delete",
+): Element[] {
+  const secrets = credential && {
+    restricted: "1",
+    username: credential.username,
+    password: credential.password,
+    expires: dateTime(credential.expires),
+  };
   return services.map((service) => {
     const { type, host, port } = service;
     return "transport" in service
-      ? xml("service", { type, host, port, transport: service.transport, ...credentials })
+      ? xml("service", { action, type, host, port, transport: service.transport, ...secrets })
       : xml("service", { type, host, port });
   });
 }
 
-function issue(options: ExternalServices, { from, now, report }: IqRequest) {
-  const user = userHash(from, options.userKey);
-  const { username, password, expires } = options.mint(user, now);
-  report({ fact: "credentials-issued", user, until: expires });
-  return { restricted: "1", username, password, expires: dateTime(expires) };
+function issue(options: ExternalServices, asker: Jid, { now, report }: Surroundings): IssuedCredential {
+  const user = userHash(asker, options.userKey);
+  const credential = options.mint(user, now);
+  report({ fact: "credentials-issued", user, until: credential.expires });
+  return credential;
 }

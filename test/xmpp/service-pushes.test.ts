@@ -1,0 +1,216 @@
+import type { Element } from "@xmpp/xml";
+import { describe, expect, test } from "vitest";
+import type { EntityOptions } from "../../src/xmpp/entity.ts";
+import { userHash } from "../../src/xmpp/xep0215-external-services.ts";
+import { entity, now } from "./iq-table.ts";
+import { readXml } from "./read-xml.ts";
+
+const phone = "alice@example.org/phone";
+const us = "relay.example.org";
+const minute = 60_000;
+/** Credentials are good for an hour, and renewed ten minutes before that. */
+const renewal = now + 50 * minute + 1000;
+
+/** One of us, and what it says to whatever happens. */
+class Talk {
+  readonly entity;
+  at = now;
+
+  constructor(changes: Partial<EntityOptions> = {}) {
+    this.entity = entity({
+      mint: (user, at) => ({ username: `${at / 1000 + 3600}:${user}`, password: "minted", expires: at + 60 * minute }),
+      ...changes,
+    }).entity;
+  }
+
+  says(stanza: string): Element[] {
+    return this.entity.handle(this.at, { is: "stanza", stanza: readXml(stanza) });
+  }
+
+  asks(from = phone, attributes = ""): void {
+    const [reply] = this.says(
+      `<iq type='get' id='q' from='${from}' to='${us}'><services xmlns='urn:xmpp:extdisco:2' ${attributes}/></iq>`,
+    );
+    expect(reply?.attrs.type).toBe("result");
+  }
+
+  isThere(from = phone): void {
+    this.says(`<presence from='${from}' to='${us}'/>`);
+  }
+
+  ticks(at: number): Element[] {
+    this.at = at;
+    return this.entity.handle(at, { is: "ticked" });
+  }
+
+  answers(push: Element | undefined, type: "result" | "error"): Element[] {
+    return this.says(`<iq type='${type}' id='${push?.attrs.id}' from='${push?.attrs.to}' to='${us}'/>`);
+  }
+}
+
+function present(changes: Partial<EntityOptions> = {}): Talk {
+  const talk = new Talk(changes);
+  talk.isThere();
+  talk.asks();
+  return talk;
+}
+
+describe("who asked for services", () => {
+  test("is sent new credentials before the old ones end, and again before those do", () => {
+    const talk = present();
+    expect(talk.ticks(renewal - 2000)).toEqual([]);
+    const [push, ...more] = talk.ticks(renewal);
+    expect(more).toEqual([]);
+    expect(push?.attrs).toEqual({ type: "set", from: us, to: phone, id: expect.any(String) });
+    const services = push?.getChild("services", "urn:xmpp:extdisco:2")?.getChildren("service") ?? [];
+    expect(services.map(({ attrs }) => [attrs.action, attrs.type, attrs.transport])).toEqual([
+      ["modify", "turn", "udp"],
+      ["modify", "turn", "tcp"],
+      ["modify", "turns", "tcp"],
+      ["modify", "turn", "udp"],
+    ]);
+    expect(services[0]?.attrs).toMatchObject({ expires: "2026-01-01T01:50:01Z", restricted: "1", password: "minted" });
+    talk.answers(push, "result");
+    expect(talk.ticks(renewal + minute)).toEqual([]);
+    expect(talk.ticks(renewal + 51 * minute)).toHaveLength(1);
+  });
+
+  test("is sent what was asked for, in the version that was asked in", () => {
+    const talk = new Talk();
+    talk.isThere();
+    talk.says(
+      `<iq type='get' id='q' from='${phone}' to='${us}'><services xmlns='urn:xmpp:extdisco:1' type='turns'/></iq>`,
+    );
+    const services = talk.ticks(renewal)[0]?.getChild("services", "urn:xmpp:extdisco:1");
+    expect(services?.attrs.type).toBe("turns");
+    expect(services?.getChildren("service").map(({ attrs }) => attrs.type)).toEqual(["turns"]);
+  });
+
+  test("is sent nothing if only services without credentials were asked for", () => {
+    const talk = new Talk();
+    talk.isThere();
+    talk.asks(phone, "type='stun'");
+    expect(talk.ticks(renewal)).toEqual([]);
+  });
+
+  test("has one push, however often the question came, at the time that the last answer calls for", () => {
+    const talk = present();
+    talk.at = now + 10 * minute;
+    talk.asks();
+    expect(talk.ticks(renewal)).toEqual([]);
+    expect(talk.ticks(renewal + 10 * minute)).toHaveLength(1);
+  });
+
+  test("may come after the question, too", () => {
+    const talk = new Talk();
+    talk.asks();
+    talk.isThere();
+    expect(talk.ticks(renewal)).toHaveLength(1);
+  });
+
+  test.each([
+    ["showed no presence", (talk: Talk) => talk.isThere("alice@example.org/other")],
+    [
+      "showed it to somebody else's account here",
+      (talk: Talk) => talk.says(`<presence from='${phone}' to='bob@${us}'/>`),
+    ],
+  ])("and %s is sent nothing, and forgotten", (_, before) => {
+    const talk = new Talk();
+    before(talk);
+    talk.asks();
+    expect(talk.ticks(renewal)).toEqual([]);
+    talk.isThere();
+    expect(talk.ticks(renewal + 60 * minute)).toEqual([]);
+  });
+
+  test("through the server is sent nothing: the server has no way to pass it on", () => {
+    const talk = new Talk();
+    talk.isThere();
+    const [reply] = talk.says(`<iq type='set' id='o' from='example.org' to='${us}'>
+      <delegation xmlns='urn:xmpp:delegation:2'><forwarded xmlns='urn:xmpp:forward:0'>
+        <iq xmlns='jabber:client' type='get' id='i' from='${phone}'><services xmlns='urn:xmpp:extdisco:2'/></iq>
+      </forwarded></delegation></iq>`);
+    expect(reply?.attrs.type).toBe("result");
+    expect(talk.ticks(renewal)).toEqual([]);
+  });
+});
+
+describe("who is gone is forgotten", () => {
+  test.each([
+    ["says so", `<presence type='unavailable' from='${phone}' to='${us}'/>`],
+    ["says so for all devices", `<presence type='unavailable' from='alice@example.org' to='${us}'/>`],
+    ["bounces", `<presence type='error' from='${phone}' to='${us}'><error/></presence>`],
+  ])("when he %s", (_, stanza) => {
+    const talk = present();
+    talk.says(stanza);
+    expect(talk.ticks(renewal)).toEqual([]);
+  });
+
+  test("when a push comes back as an error", () => {
+    const talk = present();
+    talk.answers(talk.ticks(renewal)[0], "error");
+    expect(talk.ticks(renewal + 51 * minute)).toEqual([]);
+  });
+
+  test("when nobody answered the push before", () => {
+    const talk = present();
+    expect(talk.ticks(renewal)).toHaveLength(1);
+    expect(talk.ticks(renewal + 51 * minute)).toEqual([]);
+  });
+
+  test("but not because somebody else says so", () => {
+    const talk = present();
+    talk.says(`<presence type='unavailable' from='alice@example.org/other' to='${us}'/>`);
+    talk.says(`<presence type='unavailable' from='alice@example.or' to='${us}'/>`);
+    const [push] = talk.ticks(renewal);
+    talk.says(`<iq type='error' id='${push?.attrs.id}' from='mallory@example.org/x' to='${us}'/>`);
+    talk.answers(push, "result");
+    expect(talk.ticks(renewal + 51 * minute)).toHaveLength(1);
+  });
+
+  test("in favour of others, when there are too many", () => {
+    const talk = new Talk({ rate: { perSecond: 1000, burst: 1_000_000 } });
+    for (let device = 0; device < 10_001; device += 1) {
+      talk.isThere(`alice@example.org/${device}`);
+      talk.asks(`alice@example.org/${device}`, "type='turns'");
+    }
+    const pushed = Array.from({ length: 100 }, (_, tick) =>
+      talk.ticks(renewal + 1000 * tick).map(({ attrs }) => attrs.to),
+    );
+    expect(Math.max(...pushed.map(({ length }) => length))).toBe(200);
+    expect(new Set(pushed.flat()).size).toBe(10_000);
+    expect(pushed.flat()).not.toContain("alice@example.org/0");
+  });
+});
+
+describe("a user who is disabled", () => {
+  const alice = userHash({ local: "alice", domain: "example.org", resource: "" }, "user key");
+
+  test("is told on every device that asked, and gets no credentials any more", () => {
+    const disabled = new Set<string>();
+    const talk = present({ isDisabled: (user) => disabled.has(user) });
+    talk.isThere("bob@example.org/x");
+    talk.asks("bob@example.org/x");
+    disabled.add(alice);
+    const pushes = talk.entity.handle(now, { is: "user-disabled", user: alice });
+    expect(pushes.map(({ attrs }) => attrs.to)).toEqual([phone]);
+    const services = pushes[0]?.getChild("services")?.getChildren("service") ?? [];
+    expect(services.map(({ attrs }) => attrs.action)).toEqual(Array(4).fill("delete"));
+    expect(services.some(({ attrs }) => attrs.username ?? attrs.password ?? attrs.expires)).toBe(false);
+
+    for (const payload of ["services", "credentials"]) {
+      const [reply] = talk.says(
+        `<iq type='get' id='q' from='${phone}' to='${us}'><${payload} xmlns='urn:xmpp:extdisco:2'/></iq>`,
+      );
+      expect(reply?.getChild("error")?.getChild("forbidden")).toBeDefined();
+    }
+    expect(talk.ticks(renewal).map(({ attrs }) => attrs.to)).toEqual(["bob@example.org/x"]);
+  });
+
+  test("in silence is sent no push, either", () => {
+    let isDisabled = false;
+    const talk = present({ isDisabled: () => isDisabled });
+    isDisabled = true;
+    expect(talk.ticks(renewal)).toEqual([]);
+  });
+});
