@@ -106,7 +106,9 @@ export type Order =
   | { readonly order: "close"; readonly relay: SocketId }
   /** Until then let them have nothing, and end what they have. */
   | { readonly order: "ban"; readonly whom: Banned; readonly until: Millis }
-  | { readonly order: "lift"; readonly whom: Banned };
+  | { readonly order: "lift"; readonly whom: Banned }
+  /** Make no new allocations. Those that there are go on. */
+  | { readonly order: "drain" };
 
 /** A user as quotas count him, or whoever comes from a network, in CIDR notation. */
 export type Banned = { readonly user: string } | { readonly network: string };

@@ -68,7 +68,7 @@ export const attributeTable = {
   alternateDomain: row(0x8003, "ALTERNATE-DOMAIN", codecs.text),
   icmp: row(0x8004, "ICMP", codecs.icmp),
   software: row(0x8022, "SOFTWARE", codecs.text),
-  alternateServer: row(0x8023, "ALTERNATE-SERVER", codecs.endpoint),
+  alternateServer: repeatingRow(0x8023, "ALTERNATE-SERVER", codecs.endpoint),
   transactionTransmitCounter: row(0x8025, "TRANSACTION_TRANSMIT_COUNTER", codecs.transmitCounter),
   cacheTimeout: row(0x8027, "CACHE-TIMEOUT", codecs.uint32),
   fingerprint: row(0x8028, "FINGERPRINT", codecs.uint32),

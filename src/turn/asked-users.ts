@@ -2,6 +2,7 @@
 
 import type { Millis } from "../contract.ts";
 import type { LongTermKeys } from "../stun/keys.ts";
+import type { AlternateServer } from "./alternates.ts";
 import type { Authenticate, Credential, MustAsk } from "./credentials.ts";
 
 export interface AskedUser {
@@ -9,6 +10,7 @@ export interface AskedUser {
   readonly user: string;
   readonly keys: LongTermKeys;
   readonly until: Millis;
+  readonly alternate?: AlternateServer | undefined;
 }
 
 /** What comes of a question; `"silence"` if nothing does. */

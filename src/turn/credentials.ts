@@ -4,6 +4,7 @@
 import { createHmac } from "node:crypto";
 import type { Millis } from "../contract.ts";
 import { type LongTermKeys, longTermKey, userhash } from "../stun/keys.ts";
+import type { AlternateServer } from "./alternates.ts";
 
 /** Holds the password, or where nobody but the user knows that, the keys that were made of it. */
 export type Credential = {
@@ -11,6 +12,8 @@ export type Credential = {
   readonly user: string;
   /** Infinity for static users. */
   readonly until: Millis;
+  /** Who should serve this user instead of us. */
+  readonly alternate?: AlternateServer | undefined;
 } & (
   | { readonly password: string; readonly keys?: undefined }
   | { readonly keys: LongTermKeys; readonly password?: undefined }

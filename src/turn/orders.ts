@@ -20,8 +20,11 @@ export function viewOf({ ports, user, tuple, since, until }: Allocation): Alloca
   return { ports, user, transport: tuple.on.transport, client: tuple.from, since, until };
 }
 
-export function obey(now: Millis, order: Order, { allocations, bans }: Turn): Action[] {
+export function obey(now: Millis, order: Order, { allocations, alternates, bans }: Turn): Action[] {
   switch (order.order) {
+    case "drain":
+      alternates.drain();
+      return [];
     case "close":
       return end(({ ports }) => ports.some(({ relay }) => relay === order.relay));
     case "ban":

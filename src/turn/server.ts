@@ -5,6 +5,7 @@ import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
+import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
 import { type Ban, Bans } from "./bans.ts";
 import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
@@ -56,6 +57,8 @@ export interface TurnOptions {
   readonly nonceLifetimeSeconds?: number;
   /** False for STUN without TURN. True if not said. */
   readonly relays?: boolean;
+  /** None if not said. */
+  readonly alternates?: AlternatesOptions;
   /** What strangers can make us send to one network. */
   readonly replyRate?: ReplyRate;
   readonly newSocketId: () => SocketId;
@@ -97,7 +100,14 @@ export class TurnServer implements Machine {
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
-    const { software, squares = [], replyRate = defaultReplyRate, relays = true, ...rest } = others;
+    const {
+      software,
+      squares = [],
+      replyRate = defaultReplyRate,
+      relays = true,
+      alternates = noAlternates,
+      ...rest
+    } = others;
     this.#methods = relays ? turnMethods : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
@@ -107,6 +117,7 @@ export class TurnServer implements Machine {
       allocations: new Allocations(options.limits),
       openings: new Map(),
       reservations: new Reservations(nonceSecret),
+      alternates: new Alternates(alternates, nonceSecret),
       bans: new Bans(),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);

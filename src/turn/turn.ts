@@ -4,6 +4,7 @@ import type { Family, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
+import type { Alternates } from "./alternates.ts";
 import type { Bans } from "./bans.ts";
 import type { Limits } from "./limits.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
@@ -13,6 +14,7 @@ import type { Reservations } from "./reservations.ts";
 
 export interface Turn {
   readonly allocations: Allocations;
+  readonly alternates: Alternates;
   /** By relay port: what waits for it to be opened. */
   readonly openings: Map<SocketId, Opening>;
   readonly reservations: Reservations;

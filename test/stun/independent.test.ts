@@ -37,6 +37,13 @@ const endpoint: Kind<Endpoint> = {
   },
 };
 
+/** Of an attribute that may stand more than once. */
+const one = <Value>({ arbitrary, give, take }: Kind<Value>): Kind<readonly Value[]> => ({
+  arbitrary: arbitrary.map((value) => [value]),
+  give: (values) => values.flatMap(give),
+  take: (theirs) => [take(theirs)],
+});
+
 const xorEndpoint: Kind<Endpoint> = { ...endpoint, arbitrary: endpointOf(4) };
 
 const text: Kind<string> = {
@@ -89,7 +96,7 @@ const passwordAlgorithms: Kind<{ algorithm: number; parameters: Buffer }[]> = {
 const kinds = {
   mappedAddress: endpoint,
   xorMappedAddress: xorEndpoint,
-  alternateServer: endpoint,
+  alternateServer: one(endpoint),
   responseOrigin: endpoint,
   otherAddress: endpoint,
   username: text,

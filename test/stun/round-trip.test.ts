@@ -69,7 +69,7 @@ const arbitraries: Arbitraries = {
   alternateDomain: text,
   icmp: fc.record({ type: uint8, code: uint8, data: uint32 }),
   software: text,
-  alternateServer: endpoint,
+  alternateServer: endpoints,
   transactionTransmitCounter: fc.record({ requests: uint8, responses: uint8 }),
   cacheTimeout: uint32,
   iceControlled: uint64,

@@ -23,8 +23,7 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
 
   // Step 2; the last note of the section is about retransmissions.
   const existing = turn.allocations.find(tuple);
-  if (existing && existing.transaction !== transaction) return refuse(437);
-  if (existing) return existing.answer ? { replayed: existing.answer } : { postponed: [] };
+  if (existing) return existing.transaction === transaction ? again(existing) : refuse(437);
 
   // Step 3.
   if (requestedTransport === undefined) return refuse(400);
@@ -33,6 +32,10 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   // Step 4 is about an attribute that we do not comprehend. Step 5.
   const reservation = reservationOf(request, turn);
   if (reservation && "refused" in reservation) return reservation;
+
+  // Step 11. A port that is reserved is here.
+  const elsewhere = reservation ? undefined : turn.alternates.refusalOf(request);
+  if (elsewhere) return elsewhere;
 
   const family = reservation?.family ?? firstFamily(request, turn);
   if (typeof family === "object") return family;
@@ -50,6 +53,11 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const grant = allocated(now, { ...opening, ports: [reservation] }, turn);
   const assignment: Action = { do: "assign-relay", relay: reservation.relay, via: tuple.via };
   return { ...grant, actions: [assignment, ...grant.actions] };
+}
+
+/** The answer to a retransmission: what the first one got, if that is known already. */
+function again({ answer }: Allocation): Outcome {
+  return answer ? { replayed: answer } : { postponed: [] };
 }
 
 /** What the request has a token for, if it has one. */
@@ -103,7 +111,7 @@ export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpo
 /** A port did not open. A dual allocation makes do with the other (step 9). */
 export function failed(now: Millis, opening: Opening, code: 440 | 508, turn: Turn): Outcome {
   const { request, family } = opening;
-  if (!isDual(request.message)) return refuse(code);
+  if (!isDual(request.message)) return code === 508 ? turn.alternates.refusalForCapacity(request) : refuse(code);
   const addressErrorCode = { family, code, reason: reasonPhrases[code] };
   return openNext(now, { ...opening, addressErrorCode }, turn);
 }
@@ -116,7 +124,7 @@ function openNext(now: Millis, opening: Opening, turn: Turn): Outcome {
     const second = { ...opening, family: 6 } as const;
     return turn.families.includes(6) ? open(second, turn, evenPort && "even") : failed(now, second, 440, turn);
   }
-  return ports.length > 0 ? allocated(now, opening, turn) : refuse(508);
+  return ports.length > 0 ? allocated(now, opening, turn) : turn.alternates.refusalForCapacity(request);
 }
 
 /** Every port of an opening that comes to nothing. */
@@ -157,10 +165,13 @@ function allocated(
 }
 
 /** Reserved ports are ports: a user has no more of them than of allocations, and neither has everyone together. */
-function refusalByQuota({ message, tuple, identity }: AuthenticRequest, turn: Turn): Refusal | undefined {
+function refusalByQuota(request: AuthenticRequest, turn: Turn): Refusal | undefined {
+  const { message, tuple, identity } = request;
   const { user } = identity.credential;
   const refusal = turn.allocations.refusalOfOneMore(user, tuple);
-  if (refusal || !message.attributes.evenPort?.reservesNext) return refusal;
+  if (refusal) return refusal.refused === 508 ? turn.alternates.refusalForCapacity(request) : refusal;
+  if (!message.attributes.evenPort?.reservesNext) return undefined;
   if (turn.reservations.countOf(user) >= turn.limits.allocationsPerUser) return refuse(486);
-  return turn.reservations.size >= turn.limits.allocations ? refuse(508) : undefined;
+  const isFull = turn.reservations.size >= turn.limits.allocations;
+  return isFull ? turn.alternates.refusalForCapacity(request) : undefined;
 }
