@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import type { Millis } from "../contract.ts";
+import { parseAlternateDoors } from "../turn/alternates.ts";
 import type { WordOnUser } from "../turn/asked-users.ts";
 
 export interface AuthHookOptions {
@@ -24,12 +25,23 @@ const failuresTolerated = 5;
 const restMillis = 10_000;
 const answerBytesAtMost = 4096;
 
+/** One URL, or a list of them. */
+const alternateDoors = z
+  .union([z.string().transform((url) => [url]), z.array(z.string()).min(1).max(16)])
+  .transform((urls, context) => {
+    const doors = urls.map(parseAlternateDoors);
+    if (doors.includes(undefined)) context.addIssue({ code: "custom", message: "expected where a server is" });
+    return doors.flatMap((each) => each ?? []);
+  });
+
 const answerSchema = z.object({
   md5: hexadecimal(16),
   sha256: hexadecimal(32).optional(),
   /** Unix seconds. */
   until: z.number().positive(),
   user: z.string().min(1).max(508).optional(),
+  /** Who should serve this user instead of us. */
+  alternate: z.object({ at: alternateDoors, name: z.string().min(1).max(255).optional() }).optional(),
 });
 
 export class AuthHook {
@@ -106,9 +118,9 @@ export class AuthHook {
     if (response.status === 404) return "nobody";
     if (response.status !== 200) throw new Error(`it answers ${response.status}`);
     const answer = answerSchema.safeParse(JSON.parse(text));
-    if (!answer.success) throw new Error("its answer is not { md5, sha256, until, user }");
-    const { user = username, until, md5, sha256 } = answer.data;
-    return { user, until: until * 1000, keys: { md5, sha256 } };
+    if (!answer.success) throw new Error("its answer is not { md5, sha256, until, user, alternate }");
+    const { user = username, until, md5, sha256, alternate } = answer.data;
+    return { user, until: until * 1000, keys: { md5, sha256 }, alternate: alternate && { ...alternate, weight: 1 } };
   }
 
   #succeed(): void {

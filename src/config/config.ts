@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Backend } from "../dataplane/splices.ts";
+import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
@@ -50,6 +51,8 @@ export interface Config {
   readonly quota: Limits;
   readonly rate: Rates;
   readonly replyBudget: ReplyRate;
+  /** Who may be named to clients that we do not serve. */
+  readonly alternateServers: { readonly when: RedirectWhen; readonly servers: readonly AlternateServer[] };
   readonly natDiscovery?: NatDiscovery;
   readonly authHook?: AuthHookConfig;
   readonly credentialsHttp?: CredentialsHttp;

@@ -9,6 +9,8 @@ import { defaultRate } from "../xmpp/entity.ts";
 import type { ServiceOffers } from "../xmpp/service-offers.ts";
 import {
   accountJid,
+  alternateUrl,
+  certifiedName,
   cidr,
   contactUri,
   domainName,
@@ -85,6 +87,10 @@ export function configSchema(sources: SecretSources) {
       "replies-per-second": limit.prefault(defaultReplyRate.repliesPerSecond),
       burst: limit.prefault(defaultReplyRate.burst),
     }).prefault({}),
+    "alternate-servers": section({
+      when: z.enum(["draining", "full", "always"]).prefault("full"),
+      servers: oneOrMore(alternateServer).prefault([]),
+    }).prefault({}),
     "nat-discovery": section({
       "alternate-address": oneOrMore(relayAddress)
         .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
@@ -148,6 +154,14 @@ export function configSchema(sources: SecretSources) {
 const limit = z.int().min(1);
 
 const rate = section({ "bits-per-second": limit.exactOptional(), "packets-per-second": limit.exactOptional() });
+
+const alternateServer = section({
+  at: oneOrMore(alternateUrl)
+    .refine((urls) => urls.length > 0, "expected at least one")
+    .transform((urls) => urls.flat()),
+  name: certifiedName.exactOptional(),
+  weight: z.int().min(1).max(1000).prefault(1),
+});
 
 const relayAddress = z.preprocess(
   (written) => (typeof written === "string" ? { bind: written } : written),

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { z } from "zod";
 import type { Endpoint, ListenerKind } from "../contract.ts";
 import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
+import { parseAlternateDoors } from "../turn/alternates.ts";
 import { parseCidr } from "../turn/cidr.ts";
 
 /** Where secrets come from when they do not stand in the file. */
@@ -31,6 +32,11 @@ export const listenUrl = text(
     const transport = (["udp", "tcp", "tls", "any"] as const).find((known) => known === url?.scheme);
     return url && transport ? { transport, at: url.at } : undefined;
   },
+);
+
+export const alternateUrl = text(
+  "udp://, tcp://, tls:// or any://ADDRESS:PORT of another server, an IPv6 address in brackets",
+  parseAlternateDoors,
 );
 
 export const metricsUrl = text(
@@ -75,6 +81,11 @@ export const xmppService = text("xmpp://HOST:PORT", (written): string | undefine
 /** A host name or address as it stands in a URI: no scheme, no port, no brackets. */
 export const hostName = text("a host name or an address", (written): string | undefined =>
   /^[\w.-]+$/.test(written) ? written.toLowerCase() : readAddress(written),
+);
+
+/** What a certificate is for (RFC 8489 section 14.16). */
+export const certifiedName = text("a DNS name", (written): string | undefined =>
+  /^(?=.{1,255}$)[a-z\d-]+(\.[a-z\d-]+)*$/i.test(written) ? written.toLowerCase() : undefined,
 );
 
 /** What a TLS client may ask for. */

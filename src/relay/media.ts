@@ -84,13 +84,14 @@ export async function openMedia(
     throw error;
   });
 
+  const own = [
+    ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses, machineAddresses())),
+    ...squares.flatMap((square) => square.map(({ at }) => at)),
+  ];
   const peers = peerPolicy({
     ...config.peers,
     loopback: config.loopback,
-    listeners: [
-      ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses, machineAddresses())),
-      ...squares.flatMap((square) => square.map(({ at }) => at)),
-    ],
+    listeners: own,
     relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
       external === undefined ? [bind] : [bind, external],
     ),
@@ -107,6 +108,10 @@ export async function openMedia(
     relays: config.relay,
     rates: config.rate,
     replyRate: config.replyBudget,
+    alternates: {
+      ...config.alternateServers,
+      isOurs: ({ address, port }) => own.some((at) => at.address === address && at.port === port),
+    },
     nonceSecret: randomBytes(32),
     newSocketId,
     squares,

@@ -68,6 +68,24 @@ describe("the auth hook", () => {
     expect(await hook.ask("alice")).toMatchObject({ user: "alice", keys: { md5: Buffer.from(md5, "hex") } });
   });
 
+  test("may name a server that should serve this user", async () => {
+    const alternate = { at: ["udp://192.0.2.9:3478", "tls://[2001:db8::9]:5349"], name: "relay9.example.org" };
+    const { hook } = hookAt(await program(answering(200, { md5, until, alternate })));
+    expect(await hook.ask("alice")).toMatchObject({
+      alternate: {
+        at: [
+          { transport: "udp", at: { address: "192.0.2.9", port: 3478 } },
+          { transport: "tls", at: { address: "2001:db8::9", port: 5349 } },
+        ],
+        name: "relay9.example.org",
+      },
+    });
+    const { hook: brief } = hookAt(
+      await program(answering(200, { md5, until, alternate: { at: "tcp://192.0.2.9:1" } })),
+    );
+    expect(await brief.ask("alice")).toMatchObject({ alternate: { at: [{ transport: "tcp" }] } });
+  });
+
   test("says with 404 that there is no such user", async () => {
     const { hook } = hookAt(await program(answering(404, "no such user")));
     expect(await hook.ask("alice")).toBe("nobody");
@@ -80,6 +98,7 @@ describe("the auth hook", () => {
     ["no key", 200, { until }],
     ["a key that is none", 200, { md5: `${md5}00`, until }],
     ["no end", 200, { md5 }],
+    ["an alternate that is nowhere", 200, { md5, until, alternate: { at: "udp://relay9.example.org:1" } }],
     ["far too much", 200, { md5, until, more: "x".repeat(5000) }],
   ])("is not believed when it answers with %s", async (_, status, body) => {
     const { hook } = hookAt(await program(answering(status, body)));

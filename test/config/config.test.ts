@@ -55,6 +55,7 @@ relay-address: { bind: 10.0.0.5, external: 203.0.113.5 }
 metrics: none
 peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"] }
 quota: { allocations-per-user: 3 }
+alternate-servers: { servers: { at: [udp://192.0.2.2:3478, any://192.0.2.2:443], name: Relay2.example.org } }
 rate: { per-user: { bits-per-second: 8000 }, in-total: { packets-per-second: 100 } }
 xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", credential-lifetime-seconds: 600 }
 `);
@@ -65,6 +66,15 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
     expect(config.relayPorts).toEqual([50000, 50010]);
     expect(config.relayAddress).toEqual([{ bind: "10.0.0.5", external: "203.0.113.5" }]);
     expect(config.metrics).toBe("none");
+    const at = [
+      { transport: "udp", at: { address: "192.0.2.2", port: 3478 } },
+      { transport: "tcp", at: { address: "192.0.2.2", port: 443 } },
+      { transport: "tls", at: { address: "192.0.2.2", port: 443 } },
+    ];
+    expect(config.alternateServers).toEqual({
+      when: "full",
+      servers: [{ at, name: "relay2.example.org", weight: 1 }],
+    });
     expect(config.peers).toEqual({ allow: ["10.0.0.0/8"], deny: ["2001:db8::/32"] });
     expect(config.quota).toMatchObject({ allocationsPerUser: 3, allocations: 10_000 });
     expect(config.rate).toEqual({ perUser: { bitsPerSecond: 8000 }, inTotal: { packetsPerSecond: 100 } });
@@ -196,6 +206,10 @@ log: loud
     ["proxy-protocol: { trusted: [10.0.0.1/8] }", "expected a network such as"],
     ["relay-address: [192.0.2.1, 192.0.2.2]", "an IPv4 address stands here twice"],
     ["listen: []", "expected at least one"],
+    ["alternate-servers: { servers: { at: [] } }", "alternate-servers.servers.0.at: expected at least one"],
+    ["alternate-servers: { servers: { at: udp://0.0.0.0:1 } }", "expected udp://, tcp://, tls:// or any://ADDRESS"],
+    ["alternate-servers: { servers: { at: tls://192.0.2.2:1, name: '*.example.org' } }", "expected a DNS name"],
+    ["alternate-servers: { servers: [{ at: udp://192.0.2.2:1, weight: 0 }] }", "weight: "],
     ["listen: [udp://::1:3478]", "in brackets"],
     ['listen: ["udp://[127.0.0.1]:3478"]', "in brackets"],
     ["listen: [udp://127.0.0.1:65536]", "in brackets"],
