@@ -67,11 +67,12 @@ export interface Engine {
   isFull(bucket: number, now: number): boolean;
   admits(buckets: readonly number[], isToPeer: boolean, bytes: number, now: number): boolean;
   setOwner(ownAddress: number, port: number, slot: number): void;
-  route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): void;
+  /** False if a thread has more orders than it can take. */
+  route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): boolean;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
-  /** The leg's socket is what it leaves by. False if that is a listener, and it could take no more. */
+  /** The leg's socket is what it leaves by. False if that could take no more. */
   send(...to: [...to: LegArguments, bytes: Uint8Array]): boolean;
-  arrive(slot: number, address: string, port: number, bytes: Uint8Array, hops: number): void;
+  arrive(slot: number, address: string, port: number, bytes: Uint8Array, hops: number): boolean;
   /** Sets the clock and wakes threads: those that have packets to send, or all that have any orders. */
   flush(now: number, all: boolean): void;
   begin(): void;

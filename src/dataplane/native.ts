@@ -54,6 +54,8 @@ const lazyFlushMillis = 10;
 const defaultRelays = 65_536;
 /** A channel and a permission, both ways, for each relay port, and as much again for those that have several. */
 const waysPerRelay = 8;
+/** For each thread, however many there are: more than one user can hold within the default quotas. */
+const leastWays = 131_072;
 /** One for its allocation and one for its user, and as much again for what flows back after a relay port was closed. */
 const bucketsPerRelay = 4;
 
@@ -99,7 +101,9 @@ class NativePlane implements Dataplane {
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine(() => {
-      const sizes = { workers: threads, relays, ways: Math.ceil((relays * waysPerRelay) / threads), buckets };
+      const ways = relays * waysPerRelay;
+      const waysEach = Math.max(Math.ceil(ways / threads), Math.min(ways, leastWays));
+      const sizes = { workers: threads, relays, ways: waysEach, buckets };
       const { counters, usage } = this.#counters.memory;
       const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
       const shortcuts = { answersBinding, replies, forwardsSends };
@@ -214,7 +218,7 @@ class NativePlane implements Dataplane {
     const [client, peer] = legs;
     const [from, to] = [this.#argumentsOf(client, true), this.#argumentsOf(peer, client.framing !== "indication")];
     if (!from || !to) return;
-    this.#engine.route(...from, ...to, Math.min(client.until, peer.until));
+    if (!this.#engine.route(...from, ...to, Math.min(client.until, peer.until))) this.#counters.congested += 1;
     this.#flushLater();
   }
 
@@ -296,7 +300,7 @@ class NativePlane implements Dataplane {
   #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
     const relay = this.#relays.at(to);
     if (!relay || this.#isClosed) return false;
-    this.#engine.arrive(relay.slot, from.address, from.port, payload, hops);
+    if (!this.#engine.arrive(relay.slot, from.address, from.port, payload, hops)) this.#counters.congested += 1;
     this.#flushSoon();
     return true;
   }

@@ -277,6 +277,26 @@ function describeNative(threads: number): void {
     expect(packetsOf(rig, next.relay)).toBeLessThan(5);
   });
 
+  test("opens no relay port for whom it may have no room for routes", async () => {
+    const rig = rigOf({}, { relays: 4 });
+    const on = await scene(rig);
+    for (let number = channel; number < channel + 12; number += 1) {
+      rig.route(rig.leg(on.listener.socket, on.client.at, number), rig.leg(on.relay, { ...on.peer.at, port: number }));
+    }
+    on.peer.send("from a stranger", on.at);
+    await rig.expectDropped("no-permission", 1);
+    const { socket: via } = on.listener;
+    const open = async () => {
+      const relay = rig.newSocketId();
+      rig.plane.perform({ do: "open-relay", relay, family: 4, via, client: on.client.at });
+      return (await rig.handed.next()).is;
+    };
+    expect(await open()).toBe("relay-failed");
+    rig.plane.perform({ do: "close-relay", relay: on.relay });
+    await until(() => rig.facts.length === 1);
+    expect(await open()).toBe("relay-opened");
+  });
+
   test("with no room for more routes still takes those again that it has", async () => {
     const rig = rigOf({}, { relays: 1 });
     const on = await scene(rig);

@@ -133,8 +133,9 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   }
 
   /** Both legs, and until when. */
-  void route(const Napi::CallbackInfo& info) {
-    engine_->route(legOf(info, 0), legOf(info, legArguments), microsOf(info[2 * legArguments]));
+  Napi::Value route(const Napi::CallbackInfo& info) {
+    const bool isTaken = engine_->route(legOf(info, 0), legOf(info, legArguments), microsOf(info[2 * legArguments]));
+    return Napi::Boolean::New(info.Env(), isTaken);
   }
 
   void unroute(const Napi::CallbackInfo& info) { engine_->unroute(legOf(info, 0), legOf(info, legArguments)); }
@@ -147,10 +148,11 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   }
 
   /** Slot, address and port of the sender, bytes, hops: a packet for this relay port from another plane's. */
-  void arrive(const Napi::CallbackInfo& info) {
+  Napi::Value arrive(const Napi::CallbackInfo& info) {
     const auto bytes = info[3].As<Napi::Uint8Array>();
     const auto length = static_cast<uint32_t>(bytes.ByteLength());
-    engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), length, uint32Of(info[4]));
+    return Napi::Boolean::New(info.Env(), engine_->arrive(uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(), length,
+                                                          uint32Of(info[4])));
   }
 
   void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0]), info[1].As<Napi::Boolean>()); }

@@ -1,4 +1,5 @@
-// What the controller's thread tells a worker, off the packet path: a list under a lock, and an eventfd that wakes.
+// What the controller's thread tells a worker, off the packet path: a list under a lock, and an eventfd that wakes. It is
+// bounded, should a worker get no time: packets and routes are refused then, and counted as congested.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -53,14 +54,25 @@ class CommandQueue {
 
   int eventFd() const { return eventFd_; }
 
-  void push(Command command, const uint8_t* bytes = nullptr, uint32_t length = 0) {
+  /**
+   * False if it waits for too much already. What ends something is always taken: there is no more of it than there is to
+   * be ended.
+   */
+  bool push(Command command, const uint8_t* bytes = nullptr, uint32_t length = 0) {
     const std::lock_guard guard(lock_);
+    if (isMore(command.kind) && list_.commands.size() >= mostCommands) return false;
+    if (list_.bytes.size() + length > mostBytes) return false;
     command.offset = static_cast<uint32_t>(list_.bytes.size());
     command.length = length;
     if (length > 0) list_.bytes.insert(list_.bytes.end(), bytes, bytes + length);
     list_.commands.push_back(command);
     hasOrders_.store(true, std::memory_order_release);
+    return true;
   }
+
+  /** Of packets to be sent or judged, and of orders that begin something. */
+  static constexpr size_t mostBytes = 1024 * 1024;
+  static constexpr size_t mostCommands = 65'536;
 
   /** To be asked between receiving a packet and judging it: an order given before the packet was sent is seen. */
   bool hasOrders() const { return hasOrders_.load(std::memory_order_acquire); }
@@ -84,6 +96,10 @@ class CommandQueue {
   }
 
  private:
+  static bool isMore(Command::Kind kind) {
+    return kind == Command::Kind::route || kind == Command::Kind::send || kind == Command::Kind::arrive;
+  }
+
   const int eventFd_;
   std::mutex lock_;
   CommandList list_;

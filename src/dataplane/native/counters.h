@@ -35,7 +35,9 @@ struct Counters {
   uint64_t dropped[drops];
   /** Binding requests answered here. */
   uint64_t answered;
-  uint64_t reserved[8];
+  /** Packets of clients that the kernel gave to another thread than theirs. */
+  uint64_t strays;
+  uint64_t reserved[7];
 
   void drop(Drop reason, uint64_t packets = 1) { bump(dropped[static_cast<unsigned>(reason)], packets); }
 };

@@ -65,6 +65,8 @@ int Engine::start(const Options& options) {
   uint64_t seed;
   if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
   shared_.replies.begin(options.replies, seed);
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
+  shared_.steeringKey = static_cast<uint32_t>(seed) | 1;
   for (unsigned i = 0; i < options.workers; i++) {
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -122,38 +124,45 @@ int Engine::listen(uint32_t listener, const Endpoint& at) {
 void Engine::steer(int fd) {
   constexpr auto network = static_cast<uint32_t>(SKF_NET_OFF);
   constexpr uint16_t loadWord = BPF_LD | BPF_W | BPF_ABS;
-  constexpr uint16_t store = BPF_ST;
-  constexpr uint16_t swap = BPF_MISC | BPF_TAX;
+  constexpr uint16_t loadHalf = BPF_LD | BPF_H | BPF_IND;
   constexpr uint16_t mix = BPF_ALU | BPF_XOR | BPF_X;
-  // X: address words and port, mixed. Scratch 0 holds them on the way; IPv4 has its port behind a header of any length.
+  const sock_filter multiply{BPF_ALU | BPF_MUL | BPF_K, 0, 0, shared_.steeringKey};
+  constexpr sock_filter toX{BPF_MISC | BPF_TAX, 0, 0, 0};
+  // The hash so far passes through scratch 0 where the accumulator is needed; IPv4 has its port behind a header of any length.
   sock_filter program[] = {
       {BPF_LD | BPF_B | BPF_ABS, 0, 0, network},
       {BPF_ALU | BPF_RSH | BPF_K, 0, 0, 4},
-      {BPF_JMP | BPF_JEQ | BPF_K, 0, 10, 4},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 11, 4},
       {loadWord, 0, 0, network + 12},
-      {store, 0, 0, 0},
+      multiply,
+      {BPF_ST, 0, 0, 0},
       {BPF_LD | BPF_B | BPF_ABS, 0, 0, network},
       {BPF_ALU | BPF_AND | BPF_K, 0, 0, 15},
       {BPF_ALU | BPF_LSH | BPF_K, 0, 0, 2},
-      {swap, 0, 0, 0},
-      {BPF_LD | BPF_H | BPF_IND, 0, 0, network},
+      toX,
+      {loadHalf, 0, 0, network},
       {BPF_LDX | BPF_MEM, 0, 0, 0},
       {mix, 0, 0, 0},
-      {BPF_JMP | BPF_JA, 0, 0, 13},
+      {BPF_JMP | BPF_JA, 0, 0, 17},
       {loadWord, 0, 0, network + 8},
-      {swap, 0, 0, 0},
+      multiply,
+      toX,
       {loadWord, 0, 0, network + 12},
       {mix, 0, 0, 0},
-      {swap, 0, 0, 0},
+      multiply,
+      toX,
       {loadWord, 0, 0, network + 16},
       {mix, 0, 0, 0},
-      {swap, 0, 0, 0},
+      multiply,
+      toX,
       {loadWord, 0, 0, network + 20},
       {mix, 0, 0, 0},
-      {BPF_MISC | BPF_TAX, 0, 0, 0},
+      multiply,
+      toX,
       {BPF_LD | BPF_H | BPF_ABS, 0, 0, network + 40},
       {mix, 0, 0, 0},
-      {BPF_ALU | BPF_MUL | BPF_K, 0, 0, Shared::steeringFactor},
+      // IPv4 goes on here.
+      multiply,
       {BPF_ALU | BPF_RSH | BPF_K, 0, 0, 16},
       {BPF_ALU | BPF_MOD | BPF_K, 0, 0, shared_.workers},
       {BPF_RET | BPF_A, 0, 0, 0},
@@ -163,11 +172,14 @@ void Engine::steer(int fd) {
 }
 
 int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits) {
+  const unsigned home = shared_.homeOf(client);
+  // What is left is for those who are in already.
+  if (shared_.taken[home].load(std::memory_order_relaxed) >= shared_.ways - shared_.ways / 4) return ENOBUFS;
   int fd;
   if (const int error = openUdp(bind, relayBufferBytes, false, fd)) return error;
   Relay& relay = shared_.relays[slot];
   relay.fd = fd;
-  relay.worker = static_cast<uint8_t>(shared_.homeOf(client));
+  relay.worker = static_cast<uint8_t>(home);
   relay.at = at;
   relay.limits = limits;
   isSplit_[slot] = false;
@@ -198,7 +210,7 @@ unsigned Engine::homeOf(const Leg& leg) const {
   return isRelay(leg.socket) ? shared_.relays[slotOf(leg.socket)].worker : shared_.homeOf(leg.peer);
 }
 
-void Engine::route(const Leg& client, const Leg& peer, Micros until) {
+bool Engine::route(const Leg& client, const Leg& peer, Micros until) {
   const unsigned clientHome = homeOf(client);
   const unsigned peerHome = homeOf(peer);
   Command command{.kind = Command::Kind::route, .until = until, .client = client, .peer = peer};
@@ -209,10 +221,10 @@ void Engine::route(const Leg& client, const Leg& peer, Micros until) {
   for (const Leg* leg : {&client, &peer})
     if (isRelay(leg->socket)) isSplit_[slotOf(leg->socket)] = true;
   command.hasClient = true;
-  push(clientHome, command);
+  if (!push(clientHome, command)) return false;
   command.hasClient = false;
   command.hasPeer = true;
-  push(peerHome, command);
+  return push(peerHome, command);
 }
 
 void Engine::unroute(const Leg& client, const Leg& peer) {
@@ -224,8 +236,7 @@ void Engine::unroute(const Leg& client, const Leg& peer) {
 bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
   if (isRelay(socket)) {
     const uint8_t worker = shared_.relays[slotOf(socket)].worker;
-    pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
-    return true;
+    return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
   }
   SocketAddress address;
   writeSocketAddress(address, to.peer, to.peer.port);
@@ -233,22 +244,22 @@ bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t
                                      lengthOf(to.peer)) >= 0;
 }
 
-void Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
+bool Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
   Leg peer{};
   peer.peer = from;
   const Command command{.kind = Command::Kind::arrive, .hops = hops, .socket = maxListeners + slot, .peer = peer};
-  pushUrgently(shared_.relays[slot].worker, command, bytes, length);
+  return pushUrgently(shared_.relays[slot].worker, command, bytes, length);
 }
 
-void Engine::push(unsigned worker, const Command& command) {
-  shared_.queues[worker].push(command);
+bool Engine::push(unsigned worker, const Command& command) {
   told_ |= uint64_t{1} << worker;
+  return shared_.queues[worker].push(command);
 }
 
-void Engine::pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes, uint32_t length) {
-  shared_.queues[worker].push(command, bytes, length);
+bool Engine::pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes, uint32_t length) {
   told_ |= uint64_t{1} << worker;
   awaited_ |= uint64_t{1} << worker;
+  return shared_.queues[worker].push(command, bytes, length);
 }
 
 void Engine::flush(Micros now, bool all) {

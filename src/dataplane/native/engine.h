@@ -44,7 +44,7 @@ class Engine {
 
   /** The bound port, or a negative errno. */
   int listen(uint32_t listener, const Endpoint& at);
-  /** 0, or an errno. */
+  /** 0, or an errno; ENOBUFS if the worker of that client has too many routes already. */
   int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits);
   void closeRelay(uint32_t slot);
   Bucket& bucket(uint32_t index) { return shared_.buckets[index]; }
@@ -54,11 +54,12 @@ class Engine {
   }
   void setOwner(uint8_t ownAddress, uint16_t port, uint32_t owner) { shared_.owners[ownAddress].set(port, owner); }
   uint32_t placeOf(uint32_t slot) const { return Owners::place(slot, shared_.relays[slot].worker); }
-  void route(const Leg& client, const Leg& peer, Micros until);
+  /** False if a worker has more orders than it can take. */
+  bool route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
-  /** Out of a listener at once, false if its socket takes no more; out of a relay port when its worker gets to it. */
+  /** Out of a listener at once, out of a relay port when its worker gets to it. False if these can take no more. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
-  void arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
+  bool arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
   /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
   void flush(Micros now, bool all);
 
@@ -70,8 +71,8 @@ class Engine {
  private:
   unsigned homeOf(const Leg& leg) const;
   /** Orders about routes hold for every packet that arrives from now on, so nobody has to be woken for them. */
-  void push(unsigned worker, const Command& command);
-  void pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
+  bool push(unsigned worker, const Command& command);
+  bool pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
   int openListener(const Endpoint& at, bool isShared, int& fd);
   void steer(int fd);
 

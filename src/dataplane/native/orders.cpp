@@ -14,6 +14,7 @@ void Worker::obey() {
   for (const Command& command : orders_.commands) perform(command, orders_.bytes.data() + command.offset);
   sendAll();
   orders_.clear();
+  shared_.taken[index_].store(table_.taken(), std::memory_order_relaxed);
 }
 
 void Worker::perform(const Command& command, uint8_t* bytes) {

@@ -62,6 +62,8 @@ struct Shared {
   Counters* counters[mostWorkers] = {};
   CommandQueue queues[mostWorkers];
   /** From worker to worker: [to][from]. */
+  /** Places of its ways that each worker has used up. */
+  std::atomic<uint32_t> taken[mostWorkers] = {};
   std::unique_ptr<Ring> crossings[mostWorkers][mostWorkers];
   /** To the controller, by worker: one for each listener, the last for packets to relay ports held elsewhere. */
   std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
@@ -96,15 +98,17 @@ struct Shared {
     return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   }
 
-  /** The worker at which a client's packets arrive; steering.h has the kernel count the same way. */
+  /** The worker at which a client's packets arrive; Engine::steer has the kernel count the same way. */
   unsigned homeOf(const Endpoint& client) const {
     if (workers == 1) return 0;
-    uint32_t words[4] = {};
-    std::memcpy(words, client.address.bytes(), client.family == 4 ? 4 : 16);
-    const uint32_t mixed = (ntohl(words[0]) ^ ntohl(words[1]) ^ ntohl(words[2]) ^ ntohl(words[3]) ^ client.port) * steeringFactor;
+    uint32_t mixed = 0;
+    for (unsigned i = 0; i < (client.family == 4 ? 4 : 16); i += 4)
+      mixed = (mixed ^ read32(client.address.bytes() + i)) * steeringKey;
+    mixed = (mixed ^ client.port) * steeringKey;
     return (mixed >> 16) % workers;
   }
-  static constexpr uint32_t steeringFactor = 0x9e3779b1;
+  /** Odd and secret, so that nobody can choose to be at the same worker always. */
+  uint32_t steeringKey = 1;
 };
 
 }  // namespace sluice

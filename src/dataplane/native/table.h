@@ -117,7 +117,7 @@ class Table {
     }
     if (Way* way = hasPeer ? at(peerKey) : nullptr) end(*way);
     // Asked only now: a route that is sent again takes the place that it had.
-    if (used_ - free_ + 2 > ways_.size()) return false;
+    if (taken() + 2 > ways_.size()) return false;
     // Between a leg and itself there is one way.
     Way* toPeer = hasClient && !(hasPeer && clientKey == peerKey) ? file(clientKey, client, peer, until, true) : nullptr;
     Way* toClient = hasPeer && peer.framing != indication ? file(peerKey, peer, client, until, false) : nullptr;
@@ -164,8 +164,10 @@ class Table {
   }
 
   uint32_t number(const Way& way) const { return static_cast<uint32_t>(&way - &ways_[0]); }
+  /** Places that are not free. */
+  uint32_t taken() const { return used_ - free_; }
   /** How many ways there are, those included whose end has passed. */
-  uint32_t size() const { return used_ - free_ - known_; }
+  uint32_t size() const { return taken() - known_; }
 
  private:
   /** A place in the index: the upper half of the key's hash, and the number of its way plus one, 0 for empty. */
@@ -189,7 +191,7 @@ class Table {
     const Key key = Key::of(client.socket, client.peer, Key::presence);
     if (Way* known = at(key)) {
       known->until = std::max(known->until, until);
-    } else if (used_ - free_ < ways_.size()) {
+    } else if (taken() < ways_.size()) {
       file(key, client, {}, until, false);
       known_++;
     }

@@ -156,6 +156,7 @@ void Worker::flush() {
 
 void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room) {
   if (const unsigned home = shared_.homeOf(from); home != index_) {
+    bump(counters_.strays, 1);
     if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home);
     return;
   }

@@ -45,12 +45,12 @@ export function describeLimits(make: Make): void {
       await rig.expectDropped("limited", 3);
       repeated(toClient);
       await rig.expectDropped("limited", 6);
-      expect(rig.relayedPackets).toBe(10);
+      await until(() => rig.relayedPackets === 10);
 
       rig.now += 1000;
       repeated(toPeer);
       await rig.expectDropped("limited", 9);
-      expect(rig.relayedPackets).toBe(15);
+      await until(() => rig.relayedPackets === 15);
     });
 
     test("hold for bytes of payload", async () => {
@@ -59,6 +59,7 @@ export function describeLimits(make: Make): void {
       const { relay, toPeer: send } = await relayed(limits, await rig.listen("udp"));
       repeated(send, "x".repeat(250));
       await rig.expectDropped("limited", 4);
+      await until(() => toPeer(relay)?.packets === 4);
       expect(toPeer(relay)).toEqual({ packets: 4, bytes: 1000 });
     });
 
@@ -71,7 +72,8 @@ export function describeLimits(make: Make): void {
       await rig.expectDropped("limited", 6);
       repeated(free.toPeer);
       await rig.expectDropped("limited", 11);
-      expect([limited, free].map(({ relay }) => toPeer(relay)?.packets)).toEqual([2, 3]);
+      const counts = () => [limited, free].map(({ relay }) => toPeer(relay)?.packets).join();
+      await until(() => counts() === "2,3");
     });
 
     test("are shared by relay ports that name the same bucket, and outlive each of them", async () => {
@@ -80,6 +82,7 @@ export function describeLimits(make: Make): void {
       const [one, other] = [await relayed([total], listener), await relayed([total], listener)];
       repeated(one.toPeer);
       await rig.expectDropped("limited", 3);
+      await until(() => rig.relayedPackets === 5);
       rig.plane.perform({ do: "close-relay", relay: one.relay });
       repeated(other.toPeer);
       await rig.expectDropped("limited", 11);
@@ -119,7 +122,7 @@ export function describeLimits(make: Make): void {
       rig.route(rig.leg(listener.socket, (await rig.udp()).at, channel), rig.leg(far.relay, near.at));
       repeated((payload) => client.send(channelData(channel, payload), listener.at));
       await rig.expectDropped("limited", 3);
-      expect([toPeer(near.relay)?.packets, rig.plane.usage(far.relay)?.toClient.packets]).toEqual([8, 5]);
+      await until(() => toPeer(near.relay)?.packets === 8 && rig.plane.usage(far.relay)?.toClient.packets === 5);
     });
 
     test("hold for what the controller sends on a client's behalf", async () => {
@@ -127,7 +130,7 @@ export function describeLimits(make: Make): void {
       const { relay, peer } = await relayed([total], await rig.listen("udp"));
       repeated((payload) => rig.plane.perform({ do: "send", via: relay, to: peer.at, bytes: Buffer.from(payload) }));
       await rig.expectDropped("limited", 3);
-      expect(toPeer(relay)?.packets).toBe(5);
+      await until(() => toPeer(relay)?.packets === 5);
     });
   });
 }

@@ -1,5 +1,6 @@
 // The engine with all its threads, without Node, under ThreadSanitizer or AddressSanitizer: relay ports are opened and
-// closed and routes come and go while packets arrive. ./churn SECONDS THREADS; it fails if nothing comes through.
+// closed and routes come and go while packets arrive. ./churn SECONDS THREADS; it fails if nothing comes through, or if
+// the kernel gives a client's packets to another thread than his.
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -99,7 +100,26 @@ class World {
 
 }  // namespace
 
+/** A worker that gets no time piles up a bounded heap of orders, and what ends something is always among them. */
+void fill(CommandQueue& queue) {
+  const std::vector<uint8_t> packet(1000);
+  const auto pushPacket = [&] { return queue.push({.kind = Command::Kind::send}, packet.data(), 1000); };
+  size_t taken = 0;
+  while (pushPacket()) taken++;
+  require(taken == CommandQueue::mostBytes / 1000, "packets without bound");
+  while (queue.push({.kind = Command::Kind::route})) taken++;
+  require(taken == CommandQueue::mostCommands, "routes without bound");
+  require(queue.push({.kind = Command::Kind::unroute}) && queue.push({.kind = Command::Kind::stop}), "an end refused");
+  CommandList list;
+  queue.take(list);
+  require(list.commands.size() == taken + 2 && pushPacket(), "no room after all were taken");
+}
+
 int main(int, char** arguments) {
+  {
+    CommandQueue queue;
+    fill(queue);
+  }
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * std::atof(arguments[1])));
   const auto workers = static_cast<unsigned>(std::atoi(arguments[2]));
   std::vector<Counters> counters(workers);
@@ -176,6 +196,7 @@ int main(int, char** arguments) {
     if (round % 8 == 0) poll(nullptr, 0, 1);
   }
   engine.stop();
+  for (const Counters& each : counters) require(each.strays == 0, "the kernel steers otherwise than the threads");
   std::printf("%lu relay ports opened, %lu packets received\n", lives, world.received.load());
   return world.received > 0 ? 0 : 1;
 }
