@@ -12,6 +12,8 @@ const overheadBytes = 64;
 
 /** For who has nothing here yet: any request fits, and there is no channel. */
 const strangersFrames: FrameLimits = { messageBytes: 4096, channelDataBytes: -1 };
+/** For who had something: what was under way when that ended is dropped, and no reason to hang up. */
+const formersFrames: FrameLimits = { messageBytes: 4096, channelDataBytes: 4096 };
 
 export interface ConnectionOptions {
   readonly id: SocketId;
@@ -39,8 +41,8 @@ export class Connection {
   #isFull = false;
   #heardAt: Millis;
   #hasHeard = false;
-  /** Once known, always: what was under way when its relay port was closed is no reason to hang up. */
-  #wasKnown = false;
+  /** What is awaited while it has nothing here. */
+  #framesWithoutRelay = strangersFrames;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.id = options.id;
@@ -90,8 +92,9 @@ export class Connection {
   }
 
   #receive(chunk: Uint8Array): void {
-    this.#wasKnown ||= !this.isStrangers;
-    for (const frame of this.#deframer.push(chunk, this.#wasKnown ? undefined : strangersFrames)) {
+    const { isStrangers } = this;
+    if (!isStrangers) this.#framesWithoutRelay = formersFrames;
+    for (const frame of this.#deframer.push(chunk, isStrangers ? this.#framesWithoutRelay : undefined)) {
       this.#hasHeard = true;
       this.#heardAt = this.#options.now();
       this.#options.receive(this, frame);
