@@ -41,13 +41,14 @@ export class Allocation {
   readonly username: string;
   /** What quotas count. */
   readonly user: string;
-  /** The Allocate transaction and, once there is one, its answer: for retransmissions. */
+  /** The Allocate transaction: a retransmission gets the same answer. */
   readonly transaction: string;
   readonly since: Millis;
-  answer: Uint8Array | undefined;
 
   /** The end of the credential that was shown last. */
   credentialUntil: Millis;
+  /** As Latin-1: a text weighs a third of an array of bytes, which would also hold on to the pool that it lies in. */
+  #answer: string | undefined;
   /** By when its ports are to be open. */
   readonly #openBy: Millis;
   readonly #ports = new Map<Family, RelayPort & { readonly until: Millis }>();
@@ -69,6 +70,15 @@ export class Allocation {
     this.user = of.identity.credential.user;
     this.credentialUntil = of.identity.credential.until;
     this.#openBy = of.openBy;
+  }
+
+  /** To the Allocate transaction, once there is one. */
+  get answer(): Uint8Array | undefined {
+    return this.#answer === undefined ? undefined : Buffer.from(this.#answer, "latin1");
+  }
+
+  set answer(bytes: Uint8Array) {
+    this.#answer = Buffer.from(bytes).toString("latin1");
   }
 
   /** Whether it may have one more transaction now; if so, that is spent. */
@@ -107,7 +117,8 @@ export class Allocation {
   /** Gives it a relay port, or a longer life to the one it has, and returns the seconds of it. */
   open(port: RelayPort, now: Millis, lifetimeSeconds: number): number {
     const until = Math.min(now + lifetimeSeconds * 1000, this.credentialUntil);
-    this.#ports.set(port.family, { ...port, until });
+    const { relay, family, relayed } = port;
+    this.#ports.set(family, { relay, family, relayed, until });
     return Math.max(0, Math.ceil((until - now) / 1000));
   }
 
