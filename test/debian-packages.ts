@@ -13,6 +13,7 @@ const proofs = {
   iproute2: "/usr/sbin/ip",
   nftables: "/usr/sbin/nft",
   openssl: "/usr/bin/openssl",
+  "python3-slixmpp": "/usr/lib/python3/dist-packages/slixmpp/__init__.py",
   chromium: "/usr/bin/chromium",
   "python3-aioice": "/usr/lib/python3/dist-packages/aioice/__init__.py",
   "python3-aiortc": "/usr/lib/python3/dist-packages/aiortc/__init__.py",

@@ -27,6 +27,8 @@ export interface Refusal {
   readonly detail?: { readonly name: string; readonly namespace: string };
   /** Where that protocol has another than RFC 6120. */
   readonly type?: ErrorType;
+  /** What it is about, if that is to be sent back (RFC 6120 section 8.3.1, from memory). */
+  readonly echo?: Element;
 }
 
 export type ErrorType = (typeof errorTypes)[Condition];
@@ -39,11 +41,12 @@ export function resultReply(iq: Element, payload?: Element): Element {
   return reply(iq, "result", payload ? [payload] : []);
 }
 
-export function errorReply(iq: Element, { refused, text, detail, type = errorTypes[refused] }: Refusal): Element {
+export function errorReply(iq: Element, { refused, text, detail, echo, type = errorTypes[refused] }: Refusal): Element {
   const condition = xml(refused, { xmlns: stanzasNamespace });
   const explanation = text === "" ? [] : [xml("text", { xmlns: stanzasNamespace, "xml:lang": "en" }, text)];
   const details = detail ? [xml(detail.name, { xmlns: detail.namespace })] : [];
-  return reply(iq, "error", [xml("error", { type }, condition, ...explanation, ...details)]);
+  const error = xml("error", { type }, condition, ...explanation, ...details);
+  return reply(iq, "error", echo ? [echo, error] : [error]);
 }
 
 function reply(iq: Element, type: "result" | "error", children: readonly Element[]): Element {

@@ -45,7 +45,7 @@ export function commands(options: CommandsOptions): Extension {
         type: "set",
         namespace: commandsNamespace,
         element: "command",
-        answer: (request) => answer(options, sessions, request),
+        answer: (request) => echoing(request, answer(options, sessions, request)),
       },
     ],
     features: [dataFormsNamespace],
@@ -88,6 +88,13 @@ function answer(options: CommandsOptions, sessions: CommandSessions, request: Iq
   if (session) return proceed({ ...step, sessionId: sessionid }, session, action);
   if (!sessions.hasNamed(sessionid, command, from)) return badRequest("bad-sessionid");
   return refuse("not-allowed", "", { detail: { name: "session-expired", namespace: commandsNamespace } });
+}
+
+/** As the examples of the XEP do: slixmpp and others know by it which session was refused. */
+function echoing({ payload }: IqRequest, outcome: Element | Refusal): Element | Refusal {
+  if (!("refused" in outcome)) return outcome;
+  const { node, sessionid, action } = payload.attrs;
+  return { ...outcome, echo: xml("command", { xmlns: commandsNamespace, node, sessionid, action }) };
 }
 
 function isAction(text: string): text is Action {

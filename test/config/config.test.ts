@@ -86,6 +86,7 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
       offerPrivate: false,
       offer: new Map(),
       credentialLifetimeSeconds: 600,
+      administrators: [],
       contact: { abuse: [], admin: [], feedback: [], sales: [], security: [], status: [], support: [] },
       rate: { stanzasPerSecond: 50, burst: 200 },
       whenRefused: "retry",

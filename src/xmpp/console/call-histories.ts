@@ -41,6 +41,8 @@ const usersAtMost = 4096;
 const eventsPerUser = 16;
 /** The nonce was too old: the client asks again with another, and nothing is wrong. */
 const staleNonce = 438;
+/** To go on with a relay port that has ended: that it has, and why, is kept already. */
+const allocationMismatch = 437;
 
 export class CallHistories {
   readonly #users = new Map<string, Kept>();
@@ -73,7 +75,8 @@ export class CallHistories {
   }
 
   #hearAnswer(now: Millis, { method, code, user, claimed }: Extract<Fact, { fact: "answered" }>): void {
-    if (code === 0 || code === staleNonce) return;
+    const isTelling = code !== 0 && code !== staleNonce && (code !== allocationMismatch || method === "Allocate");
+    if (!isTelling) return;
     // Anybody can say that he is somebody: that is kept for those who are known, and pushes nobody out.
     const kept = user === undefined ? this.#users.get(claimed ?? "") : this.#keptOf(user);
     if (!kept) return;

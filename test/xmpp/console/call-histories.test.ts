@@ -68,8 +68,10 @@ describe("why a call failed", () => {
     expect(concluded(...facts)).toContain(text);
   });
 
-  test("a stale nonce and a success are nothing", () => {
-    expect(concluded(refused(438), refused(0))).toContain("has not heard of you");
+  test("a stale nonce, a success, and a late request to a relay port that has ended are nothing", () => {
+    const late = refused(437, undefined, "Refresh");
+    expect(concluded(refused(438), refused(0), late)).toContain("has not heard of you");
+    expect(concluded(opened(7), closed("ordered"), late)).toContain("closed by an administrator");
   });
 
   test("no address stands in it", () => {
