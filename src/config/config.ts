@@ -9,6 +9,7 @@ import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
 import type { Limits } from "../turn/limits.ts";
+import type { PeerPolicyOptions } from "../turn/peer-policy.ts";
 import type { Rates } from "../turn/rates.ts";
 import type { ReplyRate } from "../turn/reply-budget.ts";
 import type { ServiceOffers } from "../xmpp/service-offers.ts";
@@ -47,7 +48,7 @@ export interface Config {
   readonly metrics: Endpoint | "none";
   readonly loopback: boolean;
   /** Networks, in CIDR notation. */
-  readonly peers: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  readonly peers: Required<Pick<PeerPolicyOptions, "allow" | "deny" | "denyPorts">>;
   readonly quota: Limits;
   readonly rate: Rates;
   readonly replyBudget: ReplyRate;

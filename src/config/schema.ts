@@ -23,6 +23,7 @@ import {
   metricsUrl,
   pathFrom,
   portRange,
+  portSpan,
   realmName,
   type SecretSources,
   secretText,
@@ -70,6 +71,7 @@ export function configSchema(sources: SecretSources) {
     peers: section({
       allow: z.array(cidr).prefault([]),
       deny: z.array(cidr).prefault([]),
+      "deny-ports": z.array(portSpan).prefault([53]),
     }).prefault({}),
     quota: section({
       allocations: limit.prefault(defaultLimits.allocations),

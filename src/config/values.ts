@@ -7,6 +7,7 @@ import type { Endpoint, ListenerKind } from "../contract.ts";
 import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
 import { parseAlternateDoors } from "../turn/alternates.ts";
 import { parseCidr } from "../turn/cidr.ts";
+import type { PortSpan } from "../turn/peer-policy.ts";
 
 /** Where secrets come from when they do not stand in the file. */
 export interface SecretSources {
@@ -71,6 +72,15 @@ export const portRange = text(
     if (first === undefined || last === undefined) return undefined;
     return 1024 <= first && first <= last && last <= 65_535 ? [first, last] : undefined;
   },
+);
+
+/** A number, or a text. */
+export const portSpan = z.coerce.string().pipe(
+  text("a port, or FIRST-LAST", (written): PortSpan | undefined => {
+    const { first, last = first } = /^(?<first>\d{1,5})(?:-(?<last>\d{1,5}))?$/.exec(written)?.groups ?? {};
+    const span: PortSpan = [Number(first), Number(last)];
+    return 1 <= span[0] && span[0] <= span[1] && span[1] <= 65_535 ? span : undefined;
+  }),
 );
 
 export const xmppService = text("xmpp://HOST:PORT", (written): string | undefined => {

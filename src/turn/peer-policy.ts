@@ -17,11 +17,16 @@ export interface PeerPolicy {
   mayReach(peer: Endpoint): boolean;
 }
 
+/** Both included. */
+export type PortSpan = readonly [first: number, last: number];
+
 export interface PeerPolicyOptions {
   /** CIDR ranges. They open what is denied by default. */
   readonly allow: readonly string[];
   /** CIDR ranges. They win over everything. */
   readonly deny: readonly string[];
+  /** Ports at which nobody is reached, whatever is allowed. None if not said. */
+  readonly denyPorts?: readonly PortSpan[];
   /** Opens 127.0.0.0/8 and ::1, for trying out on one machine. */
   readonly loopback: boolean;
   /** Where we listen. One at 0.0.0.0 or :: stands for its port at `relayAddresses` and at every loopback address. */
@@ -44,12 +49,14 @@ const rememberedVerdicts = 4096;
 
 /**
  * `deny` wins over `allow`, and `allow` over the default denials (every special-purpose range). An IPv6 address that
- * wraps an IPv4 address needs both to be allowed. Port 0 and our own listeners are never reached, whatever is allowed;
- * another port of a relay's own address only if `allow` names it, since that is a service of this host.
+ * wraps an IPv4 address needs both to be allowed. Port 0, the denied ports and our own listeners are never reached,
+ * whatever is allowed; another port of a relay's own address only if `allow` names it, since that is a service of this host.
  */
 export function peerPolicy(options: PeerPolicyOptions): PeerPolicy {
   const judge = judgeOf(options);
   const verdicts = new Map<string, Verdict>();
+  const { denyPorts = [] } = options;
+  const isClosed = (port: number) => port === 0 || denyPorts.some(([first, last]) => first <= port && port <= last);
 
   function verdictOn(address: string): Verdict {
     const known = verdicts.get(address);
@@ -64,11 +71,11 @@ export function peerPolicy(options: PeerPolicyOptions): PeerPolicy {
   return {
     mayPermit(address, port) {
       const verdict = verdictOn(address);
-      return verdict.mayPermit && port !== 0 && (port === undefined || !verdict.ownPorts.has(port));
+      return verdict.mayPermit && (port === undefined || !(isClosed(port) || verdict.ownPorts.has(port)));
     },
     mayReach({ address, port }) {
       const verdict = verdictOn(address);
-      return verdict.mayReach && port !== 0 && !verdict.ownPorts.has(port);
+      return verdict.mayReach && !isClosed(port) && !verdict.ownPorts.has(port);
     },
   };
 }

@@ -53,7 +53,7 @@ listen: [udp://127.0.0.1:0, "tcp://[::1]:3478"]
 relay-ports: 50000-50010
 relay-address: { bind: 10.0.0.5, external: 203.0.113.5 }
 metrics: none
-peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"] }
+peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"], deny-ports: [53, 1-1023] }
 quota: { allocations-per-user: 3 }
 alternate-servers: { servers: { at: [udp://192.0.2.2:3478, any://192.0.2.2:443], name: Relay2.example.org } }
 rate: { per-user: { bits-per-second: 8000 }, in-total: { packets-per-second: 100 } }
@@ -75,7 +75,11 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
       when: "full",
       servers: [{ at, name: "relay2.example.org", weight: 1 }],
     });
-    expect(config.peers).toEqual({ allow: ["10.0.0.0/8"], deny: ["2001:db8::/32"] });
+    const denyPorts = [
+      [53, 53],
+      [1, 1023],
+    ];
+    expect(config.peers).toEqual({ allow: ["10.0.0.0/8"], deny: ["2001:db8::/32"], denyPorts });
     expect(config.quota).toMatchObject({ allocationsPerUser: 3, allocations: 10_000 });
     expect(config.rate).toEqual({ perUser: { bitsPerSecond: 8000 }, inTotal: { packetsPerSecond: 100 } });
     expect(config.xmpp).toEqual({
@@ -206,6 +210,8 @@ log: loud
     ["foreign-tls: 127.0.0.1", "expected HOST:PORT"],
     ["proxy-protocol: { trusted: [10.0.0.1/8] }", "expected a network such as"],
     ["relay-address: [192.0.2.1, 192.0.2.2]", "an IPv4 address stands here twice"],
+    ["peers: { deny-ports: [0] }", "1:23 peers.deny-ports.0: expected a port, or FIRST-LAST"],
+    ["peers: { deny-ports: [1023-1] }", "expected a port, or FIRST-LAST"],
     ["listen: []", "expected at least one"],
     ["alternate-servers: { servers: { at: [] } }", "alternate-servers.servers.0.at: expected at least one"],
     ["alternate-servers: { servers: { at: udp://0.0.0.0:1 } }", "expected udp://, tcp://, tls:// or any://ADDRESS"],

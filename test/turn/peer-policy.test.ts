@@ -167,6 +167,21 @@ describe("the operator's lists", () => {
     }
   });
 
+  test("deny ports, alone or from one to another, of everybody and whatever is allowed", () => {
+    const ports = {
+      allow: ["8.8.8.8/32"],
+      denyPorts: [
+        [53, 53],
+        [1000, 1023],
+      ],
+    } as const;
+    expect([52, 53, 54, 999, 1000, 1023, 1024].filter((port) => reaches("8.8.8.8", ports, port))).toEqual([
+      52, 54, 999, 1024,
+    ]);
+    expect(policy(ports).mayPermit("8.8.8.8", 53)).toBe(false);
+    expect(policy(ports).mayPermit("8.8.8.8")).toBe(true);
+  });
+
   test("a range that is none is our own fault", () => {
     expect(() => policy({ allow: ["10.0.0.1/8"] })).toThrow("not a CIDR range: 10.0.0.1/8");
   });
