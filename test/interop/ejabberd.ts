@@ -34,6 +34,8 @@ export async function ejabberd(): Promise<XmppServer> {
     delegation: "urn:xmpp:delegation:1",
     clients: `xmpp://127.0.0.1:${clientPort}`,
     components: `xmpp://127.0.0.1:${componentPort}`,
+    bosh: `http://127.0.0.1:${httpPort}/bosh`,
+    webSocket: `ws://127.0.0.1:${httpPort}/ws`,
     async start() {
       await server.start();
       if (hasUsers) return;
@@ -64,7 +66,10 @@ listen:
     access: all
     shaper_rule: none
     hosts: { "${componentDomain}": { password: "${componentSecret}" } }
-  - { port: ${httpPort}, ip: "127.0.0.1", module: ejabberd_http, request_handlers: { "/api": mod_http_api } }
+  - port: ${httpPort}
+    ip: "127.0.0.1"
+    module: ejabberd_http
+    request_handlers: { "/api": mod_http_api, "/bosh": mod_bosh, "/ws": ejabberd_http_ws }
 auth_method: internal
 acl:
   loopback: { ip: ["127.0.0.0/8"] }
@@ -74,6 +79,7 @@ api_permissions:
   local: { from: [mod_http_api], who: { access: { allow: [{ acl: loopback }] } }, what: ["register"] }
 modules:
   mod_admin_extra: {}
+  mod_bosh: {}
   mod_disco: {}
   mod_ping: {}
   mod_roster: {}

@@ -7,20 +7,22 @@ import { componentDomain, componentSecret, domain, otherDomain, password, type X
 
 export async function prosody(): Promise<XmppServer> {
   const folder = newFolder("prosody");
-  const [clientPort = 0, componentPort = 0] = await freePorts(2);
+  const [clientPort = 0, componentPort = 0, httpPort = 0] = await freePorts(3);
   const config = join(folder, "prosody.cfg.lua");
-  writeFileSync(config, configuration(folder, clientPort, componentPort));
+  writeFileSync(config, configuration(folder, clientPort, componentPort, httpPort));
   addUser(folder, domain, "alice");
   addUser(folder, domain, "bob");
   addUser(folder, otherDomain, "mallory");
 
   const args = ["--config", config, "-F"];
-  const server = new ServerProcess({ program: "prosody", args, folder, ports: [clientPort, componentPort] });
+  const server = new ServerProcess({ program: "prosody", args, folder, ports: [clientPort, componentPort, httpPort] });
   return {
     name: "Prosody",
     delegation: "urn:xmpp:delegation:2",
     clients: `xmpp://127.0.0.1:${clientPort}`,
     components: `xmpp://127.0.0.1:${componentPort}`,
+    bosh: `http://127.0.0.1:${httpPort}/http-bind`,
+    webSocket: `ws://127.0.0.1:${httpPort}/xmpp-websocket`,
     start: () => server.start(),
     stop: () => server.stop(),
     discard: () => server.discard(),
@@ -39,7 +41,7 @@ function addUser(folder: string, host: string, user: string): void {
   writeFileSync(join(accounts, `${user}.dat`), `return { ["password"] = "${password}"; };\n`);
 }
 
-function configuration(folder: string, clientPort: number, componentPort: number): string {
+function configuration(folder: string, clientPort: number, componentPort: number, httpPort: number): string {
   return `
 run_as_root = ${process.getuid?.() === 0}
 pidfile = "${folder}/prosody.pid"
@@ -55,7 +57,11 @@ modules_disabled = { "s2s" }
 authentication = "internal_plain"
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
-modules_enabled = { "roster", "saslauth", "disco", "ping" }
+http_ports = { ${httpPort} }
+http_interfaces = { "127.0.0.1" }
+https_ports = { }
+http_default_host = "${domain}"
+modules_enabled = { "roster", "saslauth", "disco", "ping", "bosh", "websocket" }
 
 VirtualHost "${domain}"
   modules_enabled = { "delegation" }

@@ -15,6 +15,9 @@ export interface XmppServer {
   /** `xmpp://…` for clients, and for components. */
   readonly clients: string;
   readonly components: string;
+  /** For clients on BOSH (XEP-0124): `http://…`, and on WebSocket (RFC 7395): `ws://…`. */
+  readonly bosh: string;
+  readonly webSocket: string;
   start(): Promise<void>;
   /** It can be started again, with the accounts it had. */
   stop(): Promise<void>;
