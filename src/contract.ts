@@ -17,7 +17,10 @@ export type Transport = "udp" | "tcp" | "tls";
 /** What a listener takes: one transport, or TCP and TLS, told apart by their first bytes. */
 export type ListenerKind = Transport | "any";
 
-/** Names one listener, one accepted stream connection or one relay port. Never reused while the process lives. */
+/**
+ * Names one listener, one accepted stream connection, one relay port or one stream connection to a peer. Never reused while
+ * the process lives.
+ */
 export type SocketId = number;
 
 /** Where clients arrive. On UDP, `socket` is also what their datagrams come in by; a stream connection has its own. */
@@ -69,6 +72,8 @@ export type Action =
       readonly via: SocketId;
       readonly client: Endpoint;
       readonly port?: RelayPortWish | undefined;
+      /** Towards peers; UDP if not said. A TCP port is for clients on streams, and carries joined connections, not routes. */
+      readonly transport?: "udp" | "tcp" | undefined;
       /** What is beyond one of them goes no further. Four at most. */
       readonly limits?: readonly TrafficLimit[] | undefined;
     }
@@ -79,6 +84,15 @@ export type Action =
   /** An upsert, keyed by both legs without their ends: refreshing a route is sending it again. */
   | { readonly do: "route"; readonly legs: Route }
   | { readonly do: "unroute"; readonly legs: Route }
+  /** Connect from a TCP relay port. Answered with `peer-connected` or `peer-failed`. */
+  | { readonly do: "connect"; readonly relay: SocketId; readonly peer: SocketId; readonly to: Endpoint }
+  /**
+   * What comes by one of these two stream connections leaves by the other, from here on: first what was read of it and is
+   * nobody's yet. Nothing leaves before what is sent to either along with this. They end together.
+   */
+  | { readonly do: "join"; readonly streams: readonly [client: SocketId, peer: SocketId] }
+  /** End a stream connection, or one that is being made. */
+  | { readonly do: "hang-up"; readonly via: SocketId }
   | { readonly do: "send"; readonly via: SocketId; readonly to: Endpoint; readonly bytes: Uint8Array }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
   | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
@@ -95,7 +109,17 @@ export type Input =
     }
   | { readonly is: "relay-opened"; readonly relay: SocketId; readonly at: Endpoint }
   | { readonly is: "relay-failed"; readonly relay: SocketId; readonly why: "exhausted" | "no-such-family" }
-  /** A stream connection ended; nothing can be sent to it any more. */
+  | { readonly is: "peer-connected"; readonly peer: SocketId }
+  | { readonly is: "peer-failed"; readonly peer: SocketId }
+  /** Somebody connected to a TCP relay port of who comes by `via`. Nothing of it is lost until it is joined or hung up. */
+  | {
+      readonly is: "peer-arrived";
+      readonly relay: SocketId;
+      readonly via: SocketId;
+      readonly peer: SocketId;
+      readonly from: Endpoint;
+    }
+  /** A stream connection ended, to a client or to a peer; nothing can be sent to it any more. */
   | { readonly is: "hung-up"; readonly via: SocketId }
   /** The operator will have it so. Not from planes. */
   | { readonly is: "ordered"; readonly order: Order }
@@ -150,7 +174,7 @@ export type Fact =
     }
   | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage };
 
-/** What one relay port carried. Payload bytes, without any framing. */
+/** What one relay port carried. Payload bytes, without any framing. Of streams, packets are pieces as they came. */
 export interface Usage {
   readonly toPeer: Traffic;
   readonly toClient: Traffic;

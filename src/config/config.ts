@@ -38,6 +38,8 @@ export interface Config {
   readonly realm: string;
   /** False for STUN without TURN. */
   readonly relay: boolean;
+  /** Whether there are TCP allocations (RFC 6062). */
+  readonly relayTcp: boolean;
   /** At most one a family. None: what this machine has. */
   readonly relayAddress: readonly RelayAddress[];
   /** First and last, both included. */

@@ -60,6 +60,7 @@ export function configSchema(sources: SecretSources) {
     secret: oneOrMore(secret).prefault([]),
     realm: realmName.prefault("sluice"),
     relay: z.boolean().prefault(true),
+    "relay-tcp": z.boolean().prefault(false),
     "relay-address": oneOrMore(relayAddress)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),
@@ -79,6 +80,9 @@ export function configSchema(sources: SecretSources) {
       "allocations-per-address": limit.prefault(defaultLimits.allocationsPerAddress),
       "permissions-per-allocation": limit.prefault(defaultLimits.permissionsPerAllocation),
       "channels-per-allocation": limit.prefault(defaultLimits.channelsPerAllocation),
+      "peer-connections": limit.prefault(defaultLimits.peerConnections),
+      "peer-connections-per-user": limit.prefault(defaultLimits.peerConnectionsPerUser),
+      "peer-connections-per-allocation": limit.prefault(defaultLimits.peerConnectionsPerAllocation),
     }).prefault({}),
     rate: section({
       "per-allocation": rate.exactOptional(),

@@ -3,7 +3,9 @@
 
 import type { Socket } from "node:net";
 import type { Endpoint, Listener, Millis, SocketId } from "../contract.ts";
+import { Method } from "../stun/methods.ts";
 import { Deframer, type FrameLimits, pad } from "../stun/stream.ts";
+import type { StreamEnd } from "./joins.ts";
 
 /** Bytes that may wait behind a socket that takes no more: of media a moment of video, of answers what nobody needs. */
 const queueBytes = { media: 256 * 1024, answers: 64 * 1024 };
@@ -39,6 +41,11 @@ export class Connection {
   readonly #media = new FrameQueue();
   readonly #answers = new FrameQueue();
   #isFull = false;
+  /** What was handed up last may make what follows something else than frames. */
+  #isAwaitingAnswer = false;
+  #isReleased = false;
+  readonly #drainQueues = () => this.#drain();
+  readonly #receiveChunk = (chunk: Uint8Array) => this.#receive(chunk);
   #heardAt: Millis;
   #hasHeard = false;
   /** What is awaited while it has nothing here. */
@@ -51,8 +58,8 @@ export class Connection {
     this.#socket = socket;
     this.#options = options;
     this.#heardAt = options.now();
-    socket.on("data", (chunk) => this.#receive(chunk));
-    socket.on("drain", () => this.#drain());
+    socket.on("data", this.#receiveChunk);
+    socket.on("drain", this.#drainQueues);
   }
 
   /** Since when no complete frame has come, and whether there ever was one. */
@@ -66,7 +73,7 @@ export class Connection {
   }
 
   get isInUse(): boolean {
-    return this.#options.isInUse(this.id);
+    return this.#isReleased || this.#options.isInUse(this.id);
   }
 
   /** Harmless when the client is gone. */
@@ -80,11 +87,21 @@ export class Connection {
 
   /** Answers wait before any media. Who asks on and reads no answers is hung up on. */
   sendAnswer(frame: Uint8Array): void {
-    if (!this.#isFull) this.#write(frame);
+    if (!this.#isFull || this.#isReleased) this.#write(frame);
     else {
       this.#answers.add(frame);
       if (this.#answers.bytes > queueBytes.answers) this.hangUp();
     }
+    if (this.#isAwaitingAnswer) process.nextTick(() => this.#goOn());
+    this.#isAwaitingAnswer = false;
+  }
+
+  /** Gives the stream away, and what came behind the last frame. An answer can still be sent before anybody else writes. */
+  release(): StreamEnd {
+    this.#isReleased = true;
+    this.#socket.off("data", this.#receiveChunk).off("drain", this.#drainQueues).pause();
+    for (const queue of [this.#answers, this.#media]) while (queue.bytes > 0) this.#write(queue.take());
+    return { stream: this.#socket, early: this.#deframer.takeRest() };
   }
 
   hangUp(): void {
@@ -92,14 +109,29 @@ export class Connection {
   }
 
   #receive(chunk: Uint8Array): void {
+    this.#deframer.add(chunk);
+    this.#cut();
+  }
+
+  #cut(): void {
     const { isStrangers } = this;
     if (!isStrangers) this.#framesWithoutRelay = formersFrames;
-    for (const frame of this.#deframer.push(chunk, isStrangers ? this.#framesWithoutRelay : undefined)) {
+    while (!this.#isReleased && !this.#isAwaitingAnswer) {
+      const frame = this.#deframer.next(isStrangers ? this.#framesWithoutRelay : undefined);
+      if (!frame) break;
       this.#hasHeard = true;
       this.#heardAt = this.#options.now();
+      this.#isAwaitingAnswer = asksToBind(frame);
       this.#options.receive(this, frame);
     }
     if (this.#deframer.isBroken) this.hangUp();
+    if (this.#isAwaitingAnswer && !this.#isReleased) this.#socket.pause();
+  }
+
+  #goOn(): void {
+    if (this.#isReleased) return;
+    this.#socket.resume();
+    this.#cut();
   }
 
   #write(frame: Uint8Array): void {
@@ -112,6 +144,11 @@ export class Connection {
       while (!this.#isFull && queue.bytes > 0) this.#write(queue.take());
     }
   }
+}
+
+/** Behind a ConnectionBind come bytes for the peer, if it is granted (RFC 6062 section 5.4). */
+function asksToBind(frame: Uint8Array): boolean {
+  return frame[0] === 0 && frame[1] === Method.connectionBind;
 }
 
 class FrameQueue {

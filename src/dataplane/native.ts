@@ -83,7 +83,7 @@ class NativePlane implements Dataplane {
   readonly #portable: Dataplane & Neighbour;
   /** Of the portable plane. */
   readonly #connections = new Set<SocketId>();
-  /** Relay ports that the portable plane opened for them, or will, and where, as peers see it. */
+  /** Relay ports of UDP that the portable plane opened for them, or will, and where, as peers see it. */
   readonly #delegated = new Map<SocketId, Endpoint | undefined>();
   #urgentFlush: NodeJS.Immediate | undefined;
   #lazyFlush: NodeJS.Timeout | undefined;
@@ -143,14 +143,18 @@ class NativePlane implements Dataplane {
   perform(action: Action): void {
     switch (action.do) {
       case "open-relay":
-        if (this.#connections.has(action.via)) this.#delegate(action);
+        if (action.transport === "tcp") this.#portable.perform(action);
+        else if (this.#connections.has(action.via)) this.#delegate(action);
         else if (!this.#isClosed) void this.#openRelay(action);
         break;
       case "close-relay":
         this.#closeRelay(action);
         break;
       case "assign-relay":
-        if (this.#delegated.has(action.relay)) this.#portable.perform(action);
+      case "connect":
+      case "join":
+      case "hang-up":
+        this.#portable.perform(action);
         break;
       case "route":
         if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
@@ -212,6 +216,7 @@ class NativePlane implements Dataplane {
       this.#disown(action.relay);
       this.#portable.perform(action);
     } else if (this.#relays.close(action.relay)) this.#flushLater();
+    else this.#portable.perform(action);
   }
 
   #route(legs: Route): void {
@@ -318,7 +323,7 @@ class NativePlane implements Dataplane {
     if (input.is === "datagram") this.#connections.add(input.via);
     else if (input.is === "hung-up") this.#connections.delete(input.via);
     else if (input.is === "relay-failed") this.#delegated.delete(input.relay);
-    else if (input.is === "relay-opened") this.#own(input.relay, input.at);
+    else if (input.is === "relay-opened" && this.#delegated.has(input.relay)) this.#own(input.relay, input.at);
     this.#options.hand(input);
   }
 

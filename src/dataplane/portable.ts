@@ -1,6 +1,5 @@
 // The plane that runs everywhere: node:dgram and node:net, the rule of routes.ts applied as it reads.
 
-import { setImmediate } from "node:timers/promises";
 import {
   type Action,
   type Dataplane,
@@ -10,7 +9,6 @@ import {
   type Listener,
   type ListenerKind,
   type PlaneCounters,
-  type RelayPortWish,
   type SocketId,
   Unavailable,
   type Usage,
@@ -18,10 +16,12 @@ import {
 import { Framer } from "./framing.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { Relay } from "./relay.ts";
-import { type RelayPort, type RelayPorts, type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
+import { bindRelayPort } from "./relay-binding.ts";
+import { type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
 import { type StreamingPlaneOptions, type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
+import { TcpRelays } from "./tcp-relays.ts";
 import { type Limiter, TrafficLimits } from "./traffic-limits.ts";
 import { bindUdp, type UdpSocket } from "./udp-socket.ts";
 
@@ -37,9 +37,6 @@ const bufferBytes = { listener: 4 * 1024 * 1024, relay: 1024 * 1024 };
 
 /** A packet may pass through this many relay ports of ours; more is a circle of routes. */
 const mostHops = 4;
-
-/** After so many ports in vain, packets and timers get their turn. */
-const bindsInOneTurn = 8;
 
 const sweepMillis = 1000;
 
@@ -78,13 +75,14 @@ class PortablePlane implements Dataplane, Neighbour {
   readonly #streams: Streams;
   readonly #ports: RelayPortsByFamily;
   readonly #neighbour: Neighbour | undefined;
-  readonly #relays = new Map<SocketId, Relay>();
+  readonly #tcp: TcpRelays;
+  readonly #relays = new Map<SocketId, UdpRelay>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
   /** What opens or closes just now. */
   readonly #unsettled = new Set<Promise<void>>();
   /** Where our own relay ports are reached, by address and port: as bound, and as peers see them. */
-  readonly #own = new Map<string, Map<number, Relay>>();
+  readonly #own = new Map<string, Map<number, UdpRelay>>();
   readonly #sweeps: NodeJS.Timeout;
   #isClosed = false;
 
@@ -97,7 +95,7 @@ class PortablePlane implements Dataplane, Neighbour {
       now: options.now,
       newSocketId: options.newSocketId,
       mayEnter: options.mayEnter,
-      isInUse: (connection) => this.#routes.has(connection),
+      isInUse: (connection) => this.#routes.has(connection) || this.#tcp.isInUse(connection),
       receive: ({ listener, id, client }, bytes) => this.#fromClient(listener, id, client, bytes),
       hungUp: (connection) => this.#hungUp(connection),
       lost: this.#lost,
@@ -105,6 +103,15 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#ports = neighbourhood?.ports ?? relayPortsByFamily(options);
     this.#neighbour = neighbourhood?.neighbour;
     this.#limits = neighbourhood?.limits ?? new TrafficLimits();
+    this.#tcp = new TcpRelays({
+      ...options,
+      ports: this.#ports,
+      tally: this.#tally,
+      limits: this.#limits,
+      lost: this.#lost,
+      connection: (id) => this.#streams.connection(id),
+      mayArrive: (from) => this.#mayArrive(from),
+    });
     this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
   }
 
@@ -120,13 +127,25 @@ class PortablePlane implements Dataplane, Neighbour {
   perform(action: Action): void {
     switch (action.do) {
       case "open-relay":
-        this.#settle(this.#openRelay(action));
+        this.#settle(action.transport === "tcp" ? this.#tcp.open(action) : this.#openRelay(action));
         break;
       case "close-relay":
         this.#closeRelay(action.relay);
+        this.#tcp.closeRelay(action.relay);
         break;
       case "assign-relay":
         this.#assignRelay(action.relay, action.via);
+        this.#tcp.assignRelay(action.relay, action.via);
+        break;
+      case "connect":
+        this.#tcp.connect(action);
+        break;
+      case "join":
+        this.#tcp.join(action.streams);
+        break;
+      case "hang-up":
+        this.#tcp.hangUp(action.via);
+        this.#streams.connection(action.via)?.hangUp();
         break;
       case "route":
         this.#routes.route(action.legs);
@@ -143,11 +162,11 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   counters(): PlaneCounters {
-    return { ...this.#tally.counters(), relays: this.#relays.size, connections: this.#streams.size };
+    return { ...this.#tally.counters(), relays: this.#relays.size + this.#tcp.size, connections: this.#streams.size };
   }
 
   usage(relay: SocketId): Usage | undefined {
-    return this.#relays.get(relay)?.usage;
+    return this.#relays.get(relay)?.usage ?? this.#tcp.usage(relay);
   }
 
   deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
@@ -162,6 +181,7 @@ class PortablePlane implements Dataplane, Neighbour {
     clearInterval(this.#sweeps);
     this.#opening.clear();
     for (const relay of this.#relays.keys()) this.#closeRelay(relay);
+    this.#tcp.close();
     for (const socket of this.#udpListeners.values()) this.#settle(socket.close());
     this.#udpListeners.clear();
     await Promise.all([...this.#unsettled, this.#streams.close()]);
@@ -219,7 +239,7 @@ class PortablePlane implements Dataplane, Neighbour {
     }
   }
 
-  #mayPass({ limits }: Relay, direction: "to-peer" | "to-client", payload: Uint8Array): boolean {
+  #mayPass({ limits }: UdpRelay, direction: "to-peer" | "to-client", payload: Uint8Array): boolean {
     if (limits.length === 0) return true;
     const mayPass = this.#limits.admits(limits, direction, payload.length, this.#options.now());
     if (!mayPass) this.#tally.drop("limited");
@@ -227,7 +247,7 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   /** The one function that writes to peers. What is for a relay port of ours does not leave the process. */
-  #toPeer(relay: Relay, to: Endpoint, payload: Uint8Array, mayLeave: boolean, hops: number): boolean {
+  #toPeer(relay: UdpRelay, to: Endpoint, payload: Uint8Array, mayLeave: boolean, hops: number): boolean {
     if (this.deliver(relay.at, to, payload, hops + 1)) return true;
     if (this.#neighbour?.deliver(relay.at, to, payload, hops + 1)) return true;
     if (!mayLeave || to.port === 0) {
@@ -251,6 +271,12 @@ class PortablePlane implements Dataplane, Neighbour {
     return true;
   }
 
+  #mayArrive(from: Endpoint): boolean {
+    const mayArrive = this.#budget.admits(from.address, this.#options.now());
+    if (!mayArrive) this.#tally.drop("flooded");
+    return mayArrive;
+  }
+
   #isForClients(socket: SocketId): boolean {
     return this.#udpListeners.has(socket) || this.#streams.connection(socket) !== undefined;
   }
@@ -269,7 +295,14 @@ class PortablePlane implements Dataplane, Neighbour {
     }
     const transport = this.#streams.connection(via)?.listener.transport ?? "udp";
     this.#opening.add(id);
-    const bound = await this.#bindRelay(id, ports, port);
+    const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(id, from, bytes, 0);
+    const bound = await bindRelayPort({
+      ports,
+      wish: port,
+      now: this.#options.now,
+      isWanted: () => this.#opening.has(id),
+      bind: (at) => bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost }),
+    });
     const isWanted = this.#opening.delete(id);
     if (isWanted && bound) this.#opened(new Relay({ id, via, transport, limits, tally: this.#tally, ...bound }));
     else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
@@ -279,32 +312,11 @@ class PortablePlane implements Dataplane, Neighbour {
     }
   }
 
-  /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bindRelay(id: SocketId, ports: RelayPorts, wish?: RelayPortWish): Promise<Bound | undefined> {
-    for (let tries = 1; this.#opening.has(id); tries += 1) {
-      const drawn = ports.draw(this.#options.now(), wish);
-      if (!drawn) return undefined;
-      try {
-        const at = { address: drawn.address.bind, port: drawn.port };
-        const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(id, from, bytes, 0);
-        return { drawn, socket: await bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost }) };
-      } catch (error) {
-        if (!isTaken(error)) {
-          ports.release(drawn);
-          return undefined;
-        }
-        ports.setAside(drawn, this.#options.now());
-      }
-      if (tries % bindsInOneTurn === 0) await setImmediate();
-    }
-    return undefined;
-  }
-
-  #opened(relay: Relay): void {
+  #opened(relay: UdpRelay): void {
     this.#relays.set(relay.id, relay);
     this.#streams.connection(relay.via)?.relays.add(relay.id);
     for (const { address, port } of [relay.socket.at, relay.at]) {
-      this.#own.set(address, (this.#own.get(address) ?? new Map<number, Relay>()).set(port, relay));
+      this.#own.set(address, (this.#own.get(address) ?? new Map<number, UdpRelay>()).set(port, relay));
     }
     this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
   }
@@ -343,15 +355,6 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 }
 
+type UdpRelay = Relay<UdpSocket>;
+
 type OpenRelay = Extract<Action, { do: "open-relay" }>;
-
-interface Bound {
-  readonly drawn: RelayPort;
-  readonly socket: UdpSocket;
-}
-
-/** Whether it is this one port that cannot be had; any other error would meet us on the next port again. */
-function isTaken(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  return code === "EADDRINUSE" || code === "EACCES";
-}

@@ -1,35 +1,40 @@
-// One open relay port: its socket, the address peers know it by, and what it has carried.
+// One open relay port, of UDP or TCP: its socket, the address peers know it by, and what it has carried.
 
 import { type Endpoint, familyOf, type SocketId, type TrafficLimit, type Transport, type Usage } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import type { RelayPort } from "./relay-ports.ts";
 import { Meter, type Tally } from "./tally.ts";
-import type { UdpSocket } from "./udp-socket.ts";
 
-export interface RelayOptions {
+/** A bound socket of whichever kind. */
+export interface RelaySocket {
+  readonly at: Endpoint;
+  close(): Promise<void>;
+}
+
+export interface RelayOptions<Socket extends RelaySocket> {
   readonly id: SocketId;
   /** By what its client comes. */
   readonly via: SocketId;
   readonly drawn: RelayPort;
-  readonly socket: UdpSocket;
+  readonly socket: Socket;
   /** The transport of the client it is for. */
   readonly transport: Transport;
   readonly limits: readonly TrafficLimit[];
   readonly tally: Tally;
 }
 
-export class Relay {
+export class Relay<Socket extends RelaySocket> {
   readonly id: SocketId;
   via: SocketId;
   readonly drawn: RelayPort;
-  readonly socket: UdpSocket;
+  readonly socket: Socket;
   /** As peers see it: behind a NAT, the external address. */
   readonly at: Endpoint;
   readonly limits: readonly TrafficLimit[];
   readonly #used = { "to-peer": new Meter(), "to-client": new Meter() };
   readonly #totals: { readonly "to-peer": Meter; readonly "to-client": Meter };
 
-  constructor({ id, via, drawn, socket, transport, limits, tally }: RelayOptions) {
+  constructor({ id, via, drawn, socket, transport, limits, tally }: RelayOptions<Socket>) {
     this.id = id;
     this.via = via;
     this.drawn = drawn;

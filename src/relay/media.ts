@@ -106,6 +106,7 @@ export async function openMedia(
     families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
     limits: config.quota,
     relays: config.relay,
+    relaysTcp: config.relayTcp,
     rates: config.rate,
     replyRate: config.replyBudget,
     alternates: {

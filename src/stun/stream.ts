@@ -28,11 +28,13 @@ export function pad(frame: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Cuts one stream into frames. From one chunk to the next it holds no more than one unfinished frame. */
+/** Cuts one stream into frames, one at a time. Between chunks it holds no more than one unfinished frame. */
 export class Deframer {
-  /** The first `#length` bytes of it have arrived and belong to no finished frame. */
+  /** What has arrived and belongs to no finished frame. */
+  #bytes: Buffer = Buffer.alloc(0);
+  /** Ours, with room at its end; `#bytes` is the beginning of it, unless that is still a view of a chunk. */
   #held = Buffer.alloc(0);
-  #length = 0;
+  #isHeld = true;
   #isBroken = false;
 
   /** Whether the stream brought something else: where the next frame starts is lost, so close the connection. */
@@ -40,19 +42,41 @@ export class Deframer {
     return this.#isBroken;
   }
 
-  /** The frames that `chunk` finishes, without their padding, as views of it where they can be. */
-  push(chunk: Uint8Array, limits: FrameLimits = everyFrame): Uint8Array[] {
-    if (this.#isBroken) return [];
-    let bytes = this.#length === 0 ? asBuffer(chunk) : this.#append(chunk);
-    const frames: Uint8Array[] = [];
-    for (;;) {
-      const size = this.#measure(bytes, limits);
-      if (size === undefined || bytes.length < padded(size)) break;
-      frames.push(bytes.subarray(0, size));
-      bytes = bytes.subarray(padded(size));
+  add(chunk: Uint8Array): void {
+    if (this.#isBroken) return;
+    if (this.#bytes.length > 0) this.#append(chunk);
+    else {
+      this.#bytes = asBuffer(chunk);
+      this.#isHeld = false;
     }
-    if (this.#length === 0 || frames.length > 0) this.#hold(bytes);
+  }
+
+  /** The next frame without its padding, as a view of a chunk where it can be; undefined until more is added. */
+  next(limits: FrameLimits = everyFrame): Uint8Array | undefined {
+    const size = this.#isBroken ? undefined : this.#measure(this.#bytes, limits);
+    if (size === undefined || this.#bytes.length < padded(size)) {
+      this.#hold();
+      return undefined;
+    }
+    const frame = this.#bytes.subarray(0, size);
+    this.#bytes = this.#bytes.subarray(padded(size));
+    this.#isHeld = false;
+    return frame;
+  }
+
+  /** Every frame that `chunk` finishes. */
+  push(chunk: Uint8Array, limits?: FrameLimits): Uint8Array[] {
+    this.add(chunk);
+    const frames: Uint8Array[] = [];
+    for (let frame = this.next(limits); frame; frame = this.next(limits)) frames.push(frame);
     return frames;
+  }
+
+  /** What has arrived behind the last frame, which from here on is not for this to cut. */
+  takeRest(): Uint8Array {
+    const rest = this.#bytes;
+    this.#bytes = Buffer.alloc(0);
+    return rest;
   }
 
   /** Bytes of the frame that begins here, without padding; undefined while that is not known, or if it is none. */
@@ -73,21 +97,24 @@ export class Deframer {
   }
 
   /** Doubles when full: bytes that trickle in one by one are not copied once for each. */
-  #append(chunk: Uint8Array): Buffer {
-    const length = this.#length + chunk.length;
-    if (length > this.#held.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#held.length));
-      larger.set(this.#held.subarray(0, this.#length));
+  #append(chunk: Uint8Array): void {
+    this.#hold();
+    const { length } = this.#bytes;
+    const total = length + chunk.length;
+    if (total > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(total, 2 * this.#held.length));
+      larger.set(this.#bytes);
       this.#held = larger;
     }
-    this.#held.set(chunk, this.#length);
-    this.#length = length;
-    return this.#held.subarray(0, length);
+    this.#held.set(chunk, length);
+    this.#bytes = this.#held.subarray(0, total);
   }
 
-  /** A copy: the frames handed out share the bytes it was cut from, and a short rest shall not keep them alive. */
-  #hold(rest: Buffer): void {
-    this.#held = Buffer.from(rest);
-    this.#length = this.#held.length;
+  /** A copy: the frames handed out share the bytes they were cut from, and a short rest shall not keep them alive. */
+  #hold(): void {
+    if (this.#isHeld) return;
+    this.#held = Buffer.from(this.#bytes);
+    this.#bytes = this.#held;
+    this.#isHeld = true;
   }
 }

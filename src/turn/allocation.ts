@@ -38,6 +38,8 @@ interface Channel {
 
 export class Allocation {
   readonly tuple: FiveTuple;
+  /** Towards peers. */
+  readonly transport: "udp" | "tcp";
   readonly username: string;
   /** What quotas count. */
   readonly user: string;
@@ -61,9 +63,13 @@ export class Allocation {
   #restedAt: Millis = 0;
 
   constructor(
-    of: Pick<Allocation, "tuple" | "transaction" | "since"> & { readonly identity: Identity; readonly openBy: Millis },
+    of: Pick<Allocation, "tuple" | "transport" | "transaction" | "since"> & {
+      readonly identity: Identity;
+      readonly openBy: Millis;
+    },
   ) {
     this.tuple = of.tuple;
+    this.transport = of.transport;
     this.transaction = of.transaction;
     this.since = of.since;
     this.username = of.identity.username;
@@ -191,10 +197,11 @@ export class Allocation {
 
   /**
    * What a plane does not know yet about peers at these addresses, or at all: a route of indications for each permission,
-   * a numbered one for each channel. None outlives what it rests on.
+   * a numbered one for each channel. None outlives what it rests on. Streams have no routes.
    */
   routes(now: Millis, addresses: ReadonlySet<string> = new Set(this.#permissions.keys())): Route[] {
     const routes: Route[] = [];
+    if (this.transport === "tcp") return routes;
     const add = (framing: "indication" | number, peer: Endpoint, until: Millis) => {
       const port = this.#ports.get(familyOf(peer.address));
       const end = Math.min(until, this.#permissions.get(peer.address) ?? 0, port?.until ?? 0);

@@ -7,6 +7,10 @@ export interface Limits {
   readonly allocationsPerAddress: number;
   readonly permissionsPerAllocation: number;
   readonly channelsPerAllocation: number;
+  /** To peers, of all TCP allocations. */
+  readonly peerConnections: number;
+  readonly peerConnectionsPerUser: number;
+  readonly peerConnectionsPerAllocation: number;
 }
 
 export const defaultLimits: Limits = {
@@ -15,4 +19,7 @@ export const defaultLimits: Limits = {
   allocationsPerAddress: 200,
   permissionsPerAllocation: 200,
   channelsPerAllocation: 200,
+  peerConnections: 5000,
+  peerConnectionsPerUser: 200,
+  peerConnectionsPerAllocation: 50,
 };

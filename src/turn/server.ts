@@ -12,6 +12,7 @@ import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { Nonces } from "./nonce.ts";
 import { type AllocationView, obey, viewOf } from "./orders.ts";
+import { type PeerConnection, PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
 import { reply } from "./reply.ts";
@@ -19,6 +20,7 @@ import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts
 import {
   type AuthenticRequest,
   fiveTuple,
+  grant,
   type Identity,
   type Outcome,
   type Request,
@@ -28,6 +30,8 @@ import {
 import { abandon, allocate, failed, opened } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
+import { connect, peerArrived } from "./requests/connect.ts";
+import { connectionBind } from "./requests/connection-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { refresh } from "./requests/refresh.ts";
@@ -59,6 +63,8 @@ export interface TurnOptions {
   readonly relays?: boolean;
   /** None if not said. */
   readonly alternates?: AlternatesOptions;
+  /** Whether there are TCP allocations (RFC 6062). False if not said. */
+  readonly relaysTcp?: boolean;
   /** What strangers can make us send to one network. */
   readonly replyRate?: ReplyRate;
   readonly newSocketId: () => SocketId;
@@ -77,11 +83,16 @@ const methodNames: ReadonlyMap<number, string> = new Map([
   [Method.refresh, "Refresh"],
   [Method.createPermission, "CreatePermission"],
   [Method.channelBind, "ChannelBind"],
+  [Method.connect, "Connect"],
+  [Method.connectionBind, "ConnectionBind"],
 ]);
 
 /** Of which a request is answered; what is of another method is discarded (RFC 8489 section 6.3). */
 const stunMethods: ReadonlySet<number> = new Set([Method.binding]);
-const turnMethods: ReadonlySet<number> = new Set(methodNames.keys());
+const streamMethods: ReadonlySet<number> = new Set([Method.connect, Method.connectionBind]);
+const turnMethods: ReadonlySet<number> = new Set(
+  [...methodNames.keys()].filter((method) => !streamMethods.has(method)),
+);
 
 /** Every method that needs an allocation. */
 const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: Allocation, turn: Turn) => Outcome> =
@@ -89,6 +100,7 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
     [Method.refresh, refresh],
     [Method.createPermission, createPermission],
     [Method.channelBind, channelBind],
+    [Method.connect, connect],
   ]);
 
 export class TurnServer implements Machine {
@@ -105,19 +117,22 @@ export class TurnServer implements Machine {
       squares = [],
       replyRate = defaultReplyRate,
       relays = true,
+      relaysTcp = false,
       alternates = noAlternates,
       ...rest
     } = others;
-    this.#methods = relays ? turnMethods : stunMethods;
+    this.#methods = relays ? new Set([...turnMethods, ...(relaysTcp ? streamMethods : [])]) : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       rates: {},
       ...rest,
+      relaysTcp,
       software,
       allocations: new Allocations(options.limits),
       openings: new Map(),
       reservations: new Reservations(nonceSecret),
       alternates: new Alternates(alternates, nonceSecret),
+      connections: new PeerConnections(options.limits, nonceSecret),
       bans: new Bans(),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
@@ -143,10 +158,14 @@ export class TurnServer implements Machine {
         return this.#relayOpened(now, input.relay, input.at);
       case "relay-failed":
         return this.#relayFailed(now, input.relay, input.why);
-      case "hung-up": {
-        const allocation = this.#turn.allocations.findByConnection(input.via);
-        return allocation ? this.#turn.allocations.end(allocation, "hung-up") : [];
-      }
+      case "peer-connected":
+        return this.#peerConnected(now, input.peer);
+      case "peer-failed":
+        return this.#peerFailed(input.peer);
+      case "peer-arrived":
+        return peerArrived(now, input, this.#turn);
+      case "hung-up":
+        return this.#hungUp(input.via);
       case "ordered":
         return obey(now, input.order, this.#turn);
       case "ticked":
@@ -208,6 +227,7 @@ export class TurnServer implements Machine {
     if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
     if (isMalformed(message)) return refuse(400);
     if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);
+    if (message.method === Method.connectionBind) return connectionBind(request, this.#turn);
     const onAllocationMethod = onAllocation.get(message.method);
     if (!onAllocationMethod) return allocate(request, this.#turn);
 
@@ -226,11 +246,42 @@ export class TurnServer implements Machine {
   }
 
   #endWhatIsDue(now: Millis): Action[] {
-    const { allocations, reservations } = this.#turn;
+    const { allocations, reservations, connections } = this.#turn;
     return [
       ...allocations.due(now).flatMap((allocation) => allocations.expire(allocation, now)),
       ...reservations.due(now).map(({ relay }) => ({ do: "close-relay", relay }) as const),
+      ...connections.due(now).flatMap((connection) => this.#givenUp(connection)),
     ];
+  }
+
+  #hungUp(via: SocketId): Action[] {
+    const { allocations, connections } = this.#turn;
+    const connection = connections.findByPeer(via);
+    if (connection) connections.remove(connection);
+    const allocation = allocations.findByConnection(via);
+    return allocation ? allocations.end(allocation, "hung-up") : [];
+  }
+
+  #peerConnected(now: Millis, peer: SocketId): Action[] {
+    const connection = this.#turn.connections.findByPeer(peer);
+    if (!connection?.connect) return [{ do: "hang-up", via: peer }];
+    const { connect: request, id } = connection;
+    this.#turn.connections.connected(connection, now);
+    return this.#conclude(request, grant({ connectionId: id }), request.identity);
+  }
+
+  #peerFailed(peer: SocketId): Action[] {
+    const connection = this.#turn.connections.findByPeer(peer);
+    if (!connection) return [];
+    this.#turn.connections.remove(connection);
+    const { connect: request } = connection;
+    return request ? this.#conclude(request, refuse(447), request.identity) : [];
+  }
+
+  /** Nobody was reached, or nobody came for it, in time. It is forgotten already. */
+  #givenUp({ peer, connect: request }: PeerConnection): Action[] {
+    const answer = request ? this.#conclude(request, refuse(447), request.identity) : [];
+    return [{ do: "hang-up", via: peer }, ...answer];
   }
 
   #relayOpened(now: Millis, relay: SocketId, at: Endpoint): Action[] {

@@ -7,6 +7,7 @@ import type { Allocations } from "./allocations.ts";
 import type { Alternates } from "./alternates.ts";
 import type { Bans } from "./bans.ts";
 import type { Limits } from "./limits.ts";
+import type { PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
 import type { AuthenticRequest } from "./request.ts";
@@ -18,12 +19,15 @@ export interface Turn {
   /** By relay port: what waits for it to be opened. */
   readonly openings: Map<SocketId, Opening>;
   readonly reservations: Reservations;
+  readonly connections: PeerConnections;
   readonly bans: Bans;
   readonly limits: Limits;
   readonly rates: Rates;
   readonly peers: PeerPolicy;
   /** Of which there are relayed addresses. */
   readonly families: readonly Family[];
+  /** Whether there are TCP allocations. */
+  readonly relaysTcp: boolean;
   /** Sent in answers to Allocate and Refresh, if at all. */
   readonly software: string | undefined;
   readonly newSocketId: () => SocketId;

@@ -30,15 +30,23 @@ const comprehended: ReadonlySet<number> = new Set(
       "userhash",
       "xorMappedAddress",
       "reservationToken",
+      "connectionId",
     ] as const
   ).map((key) => attributeTable[key].type),
 );
 
 const firstOptional = 0x8000;
+/** IP protocol number. */
+const tcp = 6;
+
+/** In a request for a TCP allocation DONT-FRAGMENT is not unknown but wrong (RFC 6062 section 5.1). */
+function isComprehended(type: number, { attributes }: Message): boolean {
+  return comprehended.has(type) || (type === attributeTable.dontFragment.type && attributes.requestedTransport === tcp);
+}
 
 /** Types to be named in UNKNOWN-ATTRIBUTES, each once. */
 export function unknownAttributes(message: Message): number[] {
-  const unknown = message.types.filter((type) => type < firstOptional && !comprehended.has(type));
+  const unknown = message.types.filter((type) => type < firstOptional && !isComprehended(type, message));
   return unknown.length > 1 ? [...new Set(unknown)] : unknown;
 }
 

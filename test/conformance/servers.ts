@@ -123,6 +123,7 @@ export function startSluice({ natDiscovery = false, dataplane = "auto" } = {}): 
         ? { "nat-discovery": { "alternate-address": alternateAddress, "alternate-port": alternatePort } }
         : {}),
       dataplane,
+      "relay-tcp": true,
       loopback: true,
       metrics: "none",
     }),

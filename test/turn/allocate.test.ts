@@ -34,8 +34,9 @@ describe("Allocate", () => {
     client.fetchNonce();
     expect(client.sends(client.sign(client.request("allocate", { ...udp, requestedAddressFamily: 6 })))).toEqual([]);
     const [relay = 0] = world.opening;
+    const { via, from } = client.tuple;
     expect(world.actions).toEqual([
-      { do: "open-relay", relay, family: 6, via: client.tuple.via, client: client.tuple.from, limits: [] },
+      { do: "open-relay", relay, family: 6, via, client: from, transport: "udp", limits: [] },
     ]);
 
     world.opens(relay, { address: "2001:db8::1", port: 50_000 });

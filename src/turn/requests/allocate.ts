@@ -11,14 +11,15 @@ import { type AuthenticRequest, type Grant, type Outcome, type Refusal, refuse, 
 import type { Reservation } from "../reservations.ts";
 import type { Opening, Turn } from "../turn.ts";
 
-/** IP protocol number. */
+/** IP protocol numbers. */
 const udp = 17;
+const tcp = 6;
 /** ADDITIONAL-ADDRESS-FAMILY before RFC 8656 gave it another number. coturn's client sends it, and always for IPv6. */
 const draftAdditionalAddressFamily = 0x8032;
 
 export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const { now, message, tuple, identity } = request;
-  const { requestedTransport, evenPort, lifetime } = message.attributes;
+  const { evenPort, lifetime } = message.attributes;
   const transaction = transactionOf(message);
 
   // Step 2; the last note of the section is about retransmissions.
@@ -26,8 +27,8 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   if (existing) return existing.transaction === transaction ? again(existing) : refuse(437);
 
   // Step 3.
-  if (requestedTransport === undefined) return refuse(400);
-  if (requestedTransport !== udp) return refuse(442);
+  const transport = transportOf(request, turn);
+  if (typeof transport === "object") return transport;
 
   // Step 4 is about an attribute that we do not comprehend. Step 5.
   const reservation = reservationOf(request, turn);
@@ -45,7 +46,7 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   if (refusal) return refusal;
 
   const openBy = now + desiredLifetime(lifetime) * 1000;
-  const allocation = new Allocation({ tuple, identity, transaction, since: now, openBy });
+  const allocation = new Allocation({ tuple, transport, identity, transaction, since: now, openBy });
   turn.allocations.add(allocation);
   const opening = { allocation, request, family, ports: [] };
   if (!reservation) return open(opening, turn, evenPort && "even");
@@ -58,6 +59,16 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
 /** The answer to a retransmission: what the first one got, if that is known already. */
 function again({ answer }: Allocation): Outcome {
   return answer ? { replayed: answer } : { postponed: [] };
+}
+
+/** Towards peers. What a TCP allocation cannot be asked for with stands in RFC 6062 section 5.1. */
+function transportOf({ message, tuple }: AuthenticRequest, turn: Turn): Allocation["transport"] | Refusal {
+  const { requestedTransport, dontFragment, evenPort, reservationToken } = message.attributes;
+  if (requestedTransport === undefined) return refuse(400);
+  if (requestedTransport === udp) return "udp";
+  if (requestedTransport !== tcp || !turn.relaysTcp) return refuse(442);
+  const isMalformed = tuple.on.transport === "udp" || dontFragment || evenPort || reservationToken !== undefined;
+  return isMalformed ? refuse(400) : "tcp";
 }
 
 /** What the request has a token for, if it has one. */
@@ -93,7 +104,8 @@ function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcome {
   // A certain port is for another allocation, later.
   const first = typeof port === "number" ? relay : (ports[0]?.relay ?? relay);
   const limits = limitsOf(turn.rates, first, allocation.user);
-  return { postponed: [{ do: "open-relay", relay, family, via, client, port, limits }] };
+  const { transport } = allocation;
+  return { postponed: [{ do: "open-relay", relay, family, via, client, port, transport, limits }] };
 }
 
 /** A port is open: one of the allocation's own, or the one above it. */

@@ -10,6 +10,8 @@ export function channelBind({ now, message }: AuthenticRequest, allocation: Allo
   const { channelNumber: number, xorPeerAddress: [peer] = [] } = message.attributes;
   if (number === undefined || peer === undefined) return refuse(400);
   if (number < firstChannel || number > lastChannel) return refuse(400);
+  // RFC 6062 has neither channels nor indications.
+  if (allocation.transport === "tcp") return refuse(400);
   if (!allocation.isBindable(number, peer, now)) return refuse(400);
   if (allocation.relayFor(familyOf(peer.address), now) === undefined) return refuse(443);
   if (!turn.peers.mayPermit(peer.address, peer.port)) return refuse(403);

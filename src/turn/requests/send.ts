@@ -12,7 +12,7 @@ export function send({ now, message, tuple }: Request, turn: Turn): Action[] {
 
   const allocation = turn.allocations.find(tuple);
   const relay = allocation?.relayFor(familyOf(peer.address), now);
-  if (!allocation || relay === undefined) return [];
+  if (allocation?.transport !== "udp" || relay === undefined) return [];
   if (!allocation.isPermitted(peer.address, now)) return [];
   if (!turn.peers.mayPermit(peer.address, peer.port)) return [];
   return [{ do: "send", via: relay, to: peer, bytes: data }];

@@ -1,0 +1,126 @@
+// Pairs of stream connections that carry on as one: what comes by either leaves by the other, no faster than the slower
+// one takes it, and each direction ends by itself.
+
+import type { Duplex } from "node:stream";
+import type { Direction } from "./traffic-limits.ts";
+
+/** A connection that nobody reads or writes any more, and what was read of it before and is nobody's yet. */
+export interface StreamEnd {
+  readonly stream: Duplex;
+  readonly early: Uint8Array;
+}
+
+/** What is to be known of a pair. */
+export interface JoinOptions {
+  readonly count: (direction: Direction, bytes: number) => void;
+  /** Whether so many bytes may pass now. What may not is not lost: it is asked for again and again. */
+  readonly admits: (direction: Direction, bytes: number) => boolean;
+}
+
+/** How long those wait who may send no more for now, until they are asked again. */
+const waitMillis = 20;
+
+export class Joins {
+  readonly #waiting = new Set<Pump>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
+  join(client: StreamEnd, peer: StreamEnd, { count, admits }: JoinOptions): void {
+    const wait = (pump: Pump) => this.#wait(pump);
+    const pumpOf = (from: Duplex, to: Duplex, direction: Direction) =>
+      new Pump({
+        from,
+        to,
+        wait,
+        count: (bytes) => count(direction, bytes),
+        admits: (bytes) => admits(direction, bytes),
+      });
+    endTogether(client.stream, peer.stream);
+    endTogether(peer.stream, client.stream);
+    const up = pumpOf(client.stream, peer.stream, "to-peer");
+    const down = pumpOf(peer.stream, client.stream, "to-client");
+    process.nextTick(() => {
+      up.start(client.early);
+      down.start(peer.early);
+    });
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#waiting.clear();
+  }
+
+  #wait(pump: Pump): void {
+    this.#waiting.add(pump);
+    this.#timer ??= setInterval(() => this.#askAgain(), waitMillis).unref();
+  }
+
+  #askAgain(): void {
+    for (const pump of this.#waiting) if (pump.tryAgain()) this.#waiting.delete(pump);
+    if (this.#waiting.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** What closes before both directions have ended takes the other with it. Else that one has yet to send what it holds. */
+export function endTogether(end: Duplex, other: Duplex): void {
+  end.once("close", () => {
+    if (!end.readableEnded || !end.writableFinished) other.destroy();
+  });
+  if (end.destroyed) other.destroy();
+}
+
+interface PumpOptions {
+  readonly from: Duplex;
+  readonly to: Duplex;
+  readonly count: (bytes: number) => void;
+  readonly admits: (bytes: number) => boolean;
+  readonly wait: (pump: Pump) => void;
+}
+
+class Pump {
+  readonly #options: PumpOptions;
+  /** Read, and not yet allowed to pass. */
+  #held: Uint8Array | undefined;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+  }
+
+  start(early: Uint8Array): void {
+    const { from, to } = this.#options;
+    // Each direction ends by itself, also where the connection was accepted as one that would not have it so.
+    from.allowHalfOpen = true;
+    from.on("data", (chunk) => this.#pass(chunk)).once("end", () => to.end());
+    to.on("drain", () => this.#goOn());
+    if (early.length > 0) this.#pass(early);
+    this.#goOn();
+  }
+
+  /** Whether it does not have to be tried once more. */
+  tryAgain(): boolean {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held) this.#pass(held);
+    this.#goOn();
+    return this.#held === undefined;
+  }
+
+  #goOn(): void {
+    if (this.#held === undefined && !this.#options.to.writableNeedDrain) this.#options.from.resume();
+  }
+
+  #pass(chunk: Uint8Array): void {
+    const { from, to, count, admits, wait } = this.#options;
+    if (to.destroyed) return;
+    if (!admits(chunk.length)) {
+      this.#held = chunk;
+      from.pause();
+      wait(this);
+      return;
+    }
+    count(chunk.length);
+    if (!to.write(chunk)) from.pause();
+  }
+}

@@ -1,0 +1,212 @@
+// Relayed TCP addresses, the stream connections between them and peers, and joining those to the connections of clients
+// (RFC 6062). A connection between two of our own relayed addresses never leaves the process.
+
+import { type Duplex, duplexPair } from "node:stream";
+import { type Action, type Endpoint, familyOf, type PlaneOptions, type SocketId, type Usage } from "../contract.ts";
+import type { Connection } from "./connection.ts";
+import { endTogether, Joins, type StreamEnd } from "./joins.ts";
+import { Relay } from "./relay.ts";
+import { bindRelayPort } from "./relay-binding.ts";
+import type { RelayPortsByFamily } from "./relay-ports.ts";
+import type { Tally } from "./tally.ts";
+import { bindTcp, type TcpPort } from "./tcp-port.ts";
+import type { Limiter } from "./traffic-limits.ts";
+
+export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketId" | "mayReach" | "hand" | "report"> {
+  readonly ports: RelayPortsByFamily;
+  readonly tally: Tally;
+  readonly limits: Limiter;
+  readonly lost: () => void;
+  /** Of a client. */
+  readonly connection: (id: SocketId) => Connection | undefined;
+  /** Whether the controller can be told of one more peer from there. */
+  readonly mayArrive: (from: Endpoint) => boolean;
+}
+
+type OpenRelay = Extract<Action, { do: "open-relay" }>;
+type Connect = Extract<Action, { do: "connect" }>;
+
+type TcpRelay = Relay<TcpPort>;
+
+interface Peer {
+  readonly stream: Duplex;
+  readonly relay: TcpRelay;
+}
+
+const noBytes = new Uint8Array();
+
+export class TcpRelays {
+  readonly #options: TcpRelaysOptions;
+  readonly #relays = new Map<SocketId, TcpRelay>();
+  readonly #peers = new Map<SocketId, Peer>();
+  readonly #joins = new Joins();
+  /** Asked for, and neither open nor failed yet. */
+  readonly #opening = new Set<SocketId>();
+  /** By address and port: as bound, and as peers see them. */
+  readonly #own = new Map<string, TcpRelay>();
+  #isClosed = false;
+
+  constructor(options: TcpRelaysOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  usage(relay: SocketId): Usage | undefined {
+    return this.#relays.get(relay)?.usage;
+  }
+
+  /** Whether a client has a relayed TCP address by this connection: it may be silent for as long as it has. */
+  isInUse(via: SocketId): boolean {
+    const relays = this.#options.connection(via)?.relays ?? [];
+    return [...relays].some((relay) => this.#relays.has(relay));
+  }
+
+  async open({ relay: id, family, via, port: wish, limits = [] }: OpenRelay): Promise<void> {
+    const { now, hand, lost, tally } = this.#options;
+    const ports = this.#options.ports.get(family);
+    if (this.#isClosed) return;
+    if (!ports) {
+      hand({ is: "relay-failed", relay: id, why: "no-such-family" });
+      return;
+    }
+    const transport = this.#options.connection(via)?.listener.transport ?? "tcp";
+    this.#opening.add(id);
+    const accept = (stream: Duplex, from: Endpoint) => this.#arrived(id, stream, from);
+    const bound = await bindRelayPort({
+      ports,
+      wish,
+      now,
+      isWanted: () => this.#opening.has(id),
+      bind: (at) => bindTcp({ at, accept, lost }),
+    });
+    const isWanted = this.#opening.delete(id);
+    if (isWanted && bound) this.#opened(new Relay({ id, via, transport, limits, tally, ...bound }));
+    else if (isWanted) hand({ is: "relay-failed", relay: id, why: "exhausted" });
+    else if (bound) {
+      bound.socket.close();
+      ports.release(bound.drawn);
+    }
+  }
+
+  assignRelay(id: SocketId, via: SocketId): void {
+    const relay = this.#relays.get(id);
+    if (!relay) return;
+    this.#options.connection(relay.via)?.relays.delete(id);
+    relay.via = via;
+    this.#options.connection(via)?.relays.add(id);
+  }
+
+  /** And every connection between it and a peer. */
+  closeRelay(id: SocketId): void {
+    this.#opening.delete(id);
+    const relay = this.#relays.get(id);
+    if (!relay) return;
+    this.#relays.delete(id);
+    this.#options.connection(relay.via)?.relays.delete(id);
+    for (const place of placesOf(relay)) this.#own.delete(place);
+    relay.socket.close();
+    for (const peer of this.#peers.values()) if (peer.relay === relay) peer.stream.destroy();
+    this.#options.ports.get(familyOf(relay.drawn.address.bind))?.release(relay.drawn);
+    this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
+  }
+
+  connect({ relay: id, peer, to }: Connect): void {
+    const { hand, mayReach } = this.#options;
+    const relay = this.#relays.get(id);
+    const own = this.#own.get(placeOf(to));
+    if (relay && own) this.#connectOwn(relay, peer, own);
+    else if (relay && mayReach(to)) this.#connecting(peer, { relay, stream: relay.socket.connect(to) });
+    else hand({ is: "peer-failed", peer });
+  }
+
+  /** The client's connection is hung up if there is nothing to join it with, and so is the peer's. */
+  join([client, peer]: readonly [client: SocketId, peer: SocketId]): void {
+    const connection = this.#options.connection(client);
+    const found = this.#peers.get(peer);
+    if (!connection || !found) {
+      connection?.hangUp();
+      found?.stream.destroy();
+      return;
+    }
+    const { relay, stream } = found;
+    const { limits, now } = this.#options;
+    this.#joins.join(connection.release(), endOf(stream), {
+      count: (direction, bytes) => relay.count(direction, bytes),
+      admits: (direction, bytes) => relay.limits.length === 0 || limits.admits(relay.limits, direction, bytes, now()),
+    });
+  }
+
+  hangUp(peer: SocketId): void {
+    this.#peers.get(peer)?.stream.destroy();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#opening.clear();
+    for (const relay of this.#relays.keys()) this.closeRelay(relay);
+    this.#joins.close();
+  }
+
+  #opened(relay: TcpRelay): void {
+    this.#relays.set(relay.id, relay);
+    this.#options.connection(relay.via)?.relays.add(relay.id);
+    for (const place of placesOf(relay)) this.#own.set(place, relay);
+    this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
+  }
+
+  /** Somebody has connected to it. */
+  #arrived(id: SocketId, stream: Duplex, from: Endpoint): void {
+    const relay = this.#relays.get(id);
+    if (!relay || !this.#options.mayArrive(from)) {
+      stream.destroy();
+      return;
+    }
+    const peer = this.#options.newSocketId();
+    this.#keep(peer, { relay, stream });
+    this.#options.hand({ is: "peer-arrived", relay: id, via: relay.via, peer, from });
+  }
+
+  #connecting(peer: SocketId, made: Peer): void {
+    let isConnected = false;
+    made.stream.once("connect", () => {
+      isConnected = true;
+      this.#options.hand({ is: "peer-connected", peer });
+    });
+    this.#keep(peer, made, () => isConnected);
+  }
+
+  #connectOwn(relay: TcpRelay, peer: SocketId, own: TcpRelay): void {
+    const [here, there] = duplexPair();
+    endTogether(here, there);
+    endTogether(there, here);
+    this.#keep(peer, { relay, stream: here });
+    this.#options.hand({ is: "peer-connected", peer });
+    this.#arrived(own.id, there, relay.at);
+  }
+
+  /** Until it closes, which is a failure if it has never been connected. */
+  #keep(peer: SocketId, kept: Peer, wasConnected = () => true): void {
+    this.#peers.set(peer, kept);
+    kept.stream.on("error", () => {});
+    kept.stream.once("close", () => {
+      this.#peers.delete(peer);
+      if (!this.#isClosed)
+        this.#options.hand(wasConnected() ? { is: "hung-up", via: peer } : { is: "peer-failed", peer });
+    });
+  }
+}
+
+function endOf(stream: Duplex): StreamEnd {
+  return { stream, early: noBytes };
+}
+
+function placesOf({ socket, at }: TcpRelay): string[] {
+  return [placeOf(socket.at), placeOf(at)];
+}
+
+function placeOf({ address, port }: Endpoint): string {
+  return `${port} ${address}`;
+}
