@@ -8,6 +8,7 @@ import type { Config } from "./config/config.ts";
 import { detectRelayAddresses } from "./config/relay-addresses.ts";
 import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress, Unavailable } from "./contract.ts";
 import { type Admin, openAdmin } from "./relay/admin.ts";
+import { openFilesAtMost, reportCapacity } from "./relay/capacity.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
@@ -122,6 +123,7 @@ function announce(
   for (const { bind, external } of config.relay ? relayAddresses : []) {
     log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });
   }
+  if (config.relay) reportCapacity(config, openFilesAtMost(), log);
   if (admin) log.info("metrics", { at: endpointText(admin.at) });
   if (config.loopback)
     log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");

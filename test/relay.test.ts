@@ -166,10 +166,9 @@ describe("a relay", () => {
     await vi.waitFor(async () => expect(await ask(relay, "/metrics")).toMatch(counted));
   });
 
-  test("relays no more than the configured rate, on the plane that can see to it", async () => {
+  test("relays no more than the configured rate", async () => {
     const relay = await start(config({ rate: { "in-total": { "packets-per-second": 1 } } }));
     await wholeCycle(relay);
-    expect(lines.join("")).toContain("the portable dataplane serves");
     expect(relay.counters().dropped.limited).toBe(0);
     const [client, peer] = [await clientOf(relay), await openPeer()];
     await client.allocate();
