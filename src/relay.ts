@@ -13,6 +13,7 @@ import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
 import { type Door, doorsOf } from "./relay/doors.ts";
+import { Drain } from "./relay/drain.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { type Media, offeredDoors, openMedia } from "./relay/media.ts";
 import { certifiedHost } from "./relay/watched-certificates.ts";
@@ -41,6 +42,8 @@ export interface Relay {
   readonly givenUp: Promise<Unavailable>;
   /** Reads anew what stands in files and may change while it runs: certificates and users. */
   reload(): Promise<void>;
+  /** Makes no new allocations. Resolves when the last one has ended, or when it takes longer than the operator allows. */
+  drain(): Promise<void>;
   /** Resolves when every socket is closed. */
   stop(): Promise<void>;
 }
@@ -57,9 +60,20 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     for (const tell of told) tell(fact);
   });
   let isStopping = false;
+  const drain = new Drain({
+    begin() {
+      media.operator.order({ order: "drain" });
+      void component?.stop();
+      void credentials?.stop();
+    },
+    relayPorts: () => media.plane.counters().relays,
+    secondsAtMost: config.drain.secondsAtMost,
+    now,
+    log,
+  });
   let component: Component | undefined;
   const componentState = () => (config.xmpp ? (component?.state().state ?? "connecting") : undefined);
-  const admin = await openAdmin(config, { media, componentState, moves, isReady: () => !isStopping }).catch(
+  const admin = await openAdmin(config, { media, componentState, moves, drain, isStopping: () => isStopping }).catch(
     async (error) => {
       await media.stop();
       throw error;
@@ -81,6 +95,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, histories, giveUp });
   }
   announce(config, media, admin, log);
+  if (credentials) log.info("handing out credentials", { at: endpointText(credentials.at) });
 
   return {
     listeners: media.listeners,
@@ -92,8 +107,10 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     componentState,
     givenUp,
     reload: () => media.reload(),
+    drain: () => drain.begin(),
     async stop() {
       isStopping = true;
+      drain.stop();
       log.info("stopping");
       await component?.stop();
       await credentials?.stop();

@@ -10,6 +10,7 @@ export interface MetricsSources {
   readonly version: string;
   readonly plane: string;
   readonly counters: () => PlaneCounters;
+  readonly isDraining: () => boolean;
   /** Of the connection to the XMPP server, and the states there are; none without a component. */
   readonly component?: { readonly states: readonly string[]; readonly state: () => string } | undefined;
 }
@@ -28,6 +29,9 @@ export function openMetrics(sources: MetricsSources): Metrics {
   collectDefaultMetrics({ register: registry });
   registerPlane(registry, sources.counters);
   registerAbout(registry, sources);
+  gauge(registry, "sluice_draining", "1 while no new allocations are made, before the end; else 0.", () =>
+    Number(sources.isDraining()),
+  );
   const xmpp = new Counter({
     name: "sluice_xmpp_facts_total",
     help: "What happened at the connection to the XMPP server, by kind.",

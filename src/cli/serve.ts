@@ -1,6 +1,5 @@
-// `sluice serve`: runs the relay until SIGTERM or SIGINT. Each flag has the name of its key and takes the place of it.
+// `sluice serve`: runs the relay until it is told to end. Each flag has the name of its key and takes the place of it.
 
-import { once } from "node:events";
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
@@ -9,11 +8,14 @@ import { ConfigError } from "../config/mistakes.ts";
 import { checkUsersFile } from "../config/users-file.ts";
 import { telling } from "./failures.ts";
 import { greeting, type Started } from "./greeting.ts";
+import { ordersBySignal } from "./signals.ts";
 
 export interface RunningRelay extends Started {
   /** Resolves if it cannot go on. */
   readonly givenUp: Promise<Error>;
   reload(): Promise<void>;
+  /** Resolves when nobody is left, or it takes too long. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -38,7 +40,7 @@ export function serveCommand(startRelay: StartRelay): Command {
   return new Command("serve")
     .summary("run the relay")
     .description(
-      "Runs until SIGTERM or SIGINT; SIGHUP reads files anew. Without a file, makes its own secret and says what to do next.",
+      "Runs until SIGTERM or SIGINT; SIGUSR2 drains it first; SIGHUP reads files anew. Without a file, makes its own secret and says what to do next.",
     )
     .option("--config <file>", "the configuration, as config/sluice.yaml shows it; flags win over it")
     .option(
@@ -60,18 +62,19 @@ export function serveCommand(startRelay: StartRelay): Command {
 }
 
 async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
-  const stopped = Promise.race(["SIGTERM", "SIGINT"].map((signal) => once(process, signal)));
   const given = readConfig({ file: flags.config, flags: keysOf(flags) });
   checkUsersFile(given);
   const folder = needsKeptSecret(given) ? stateFolder(given.state) : undefined;
   const config = folder === undefined ? given : { ...given, secret: [keptSecret(folder)] };
+  const orders = ordersBySignal(config.drain.onSigterm);
   const isFirstRun = flags.config === undefined;
   const relay = await startRelay(config, { mayMovePorts: isFirstRun && flags.listen === undefined });
   // Who reads the greeting may go away and leave the relay running.
   process.stdout.on("error", () => {});
   if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
   process.on("SIGHUP", () => void relay.reload());
-  const failure = await Promise.race([stopped.then(() => undefined), relay.givenUp]);
+  const drained = orders.drain.then(() => relay.drain());
+  const failure = await Promise.race([orders.stop, drained, relay.givenUp]);
   await relay.stop();
   if (failure) throw failure;
 }

@@ -56,6 +56,7 @@ export interface Config {
   readonly replyBudget: ReplyRate;
   /** Who may be named to clients that we do not serve. */
   readonly alternateServers: { readonly when: RedirectWhen; readonly servers: readonly AlternateServer[] };
+  readonly drain: { readonly onSigterm: "stop" | "drain"; readonly secondsAtMost: number };
   readonly natDiscovery?: NatDiscovery;
   readonly authHook?: AuthHookConfig;
   readonly credentialsHttp?: CredentialsHttp;

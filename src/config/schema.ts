@@ -97,6 +97,10 @@ export function configSchema(sources: SecretSources) {
       when: z.enum(["draining", "full", "always"]).prefault("full"),
       servers: oneOrMore(alternateServer).prefault([]),
     }).prefault({}),
+    drain: section({
+      "on-sigterm": z.enum(["stop", "drain"]).prefault("stop"),
+      "seconds-at-most": z.int().min(1).max(604_800).prefault(3600),
+    }).prefault({}),
     "nat-discovery": section({
       "alternate-address": oneOrMore(relayAddress)
         .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))

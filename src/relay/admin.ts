@@ -5,6 +5,7 @@ import { type Metrics, openMetrics } from "../admin/metrics.ts";
 import { version } from "../cli/version.ts";
 import type { Health } from "../component/connection.ts";
 import type { Config } from "../config/config.ts";
+import type { Drain } from "./drain.ts";
 import { type Moves, moved, onFreePort } from "./free-port.ts";
 import type { Media } from "./media.ts";
 
@@ -16,14 +17,15 @@ interface AdminParts {
   readonly media: Media;
   readonly componentState: () => string | undefined;
   readonly moves: Moves;
-  readonly isReady: () => boolean;
+  readonly drain: Pick<Drain, "isUnderWay">;
+  readonly isStopping: () => boolean;
 }
 
 const componentStates: readonly string[] = ["connecting", "online", "offline", "refused"] satisfies Health["state"][];
 
 export async function openAdmin(
   config: Config,
-  { media, componentState, moves, isReady }: AdminParts,
+  { media, componentState, moves, drain, isStopping }: AdminParts,
 ): Promise<Admin | undefined> {
   const { metrics: at } = config;
   if (at === "none") return undefined;
@@ -32,11 +34,16 @@ export async function openAdmin(
     version: version(),
     plane: plane.name,
     counters: () => plane.counters(),
+    isDraining: () => drain.isUnderWay,
     component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });
   const readiness = () => ({
-    isReady: isReady(),
-    lines: [`listeners ${listeners.length}`, `component ${componentState() ?? "none"}`],
+    isReady: !drain.isUnderWay && !isStopping(),
+    lines: [
+      `listeners ${listeners.length}`,
+      `component ${componentState() ?? "none"}`,
+      ...(drain.isUnderWay ? [`draining, relay ports ${plane.counters().relays}`] : []),
+    ],
   });
   const server = await onFreePort(`metrics port ${at.port}`, moves, (offset) =>
     startAdmin({ at: moved(at, offset), metrics, readiness }),

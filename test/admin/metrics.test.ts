@@ -26,7 +26,13 @@ const counters: PlaneCounters = {
 };
 
 function open(sources: Partial<MetricsSources> = {}) {
-  return openMetrics({ version: "1.2.3", plane: "portable", counters: () => counters, ...sources });
+  return openMetrics({
+    version: "1.2.3",
+    plane: "portable",
+    counters: () => counters,
+    isDraining: () => false,
+    ...sources,
+  });
 }
 
 function answered(method: string, code: number): Fact {

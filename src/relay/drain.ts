@@ -1,0 +1,60 @@
+// An end that nobody notices: no new allocations, and those that there are go on until they end, or until it takes too
+// long. Whoever hands out credentials hangs up at once, so that a successor can have the place.
+
+import type { Log } from "../admin/log.ts";
+import type { Millis } from "../contract.ts";
+
+export interface DrainOptions {
+  /** Does what is to be done first. */
+  readonly begin: () => void;
+  /** How many are open. */
+  readonly relayPorts: () => number;
+  readonly secondsAtMost: number;
+  readonly now: () => Millis;
+  readonly log: Pick<Log, "info" | "warn">;
+}
+
+/** Also how long it takes at the least: for what is being opened just now. */
+const lookMillis = 1000;
+
+export class Drain {
+  readonly #options: DrainOptions;
+  #watch: NodeJS.Timeout | undefined;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: DrainOptions) {
+    this.#options = options;
+  }
+
+  get isUnderWay(): boolean {
+    return this.#ended !== undefined;
+  }
+
+  /** Resolves when there is nothing left to wait for. Asked a second time, it is the same drain. */
+  begin(): Promise<void> {
+    this.#ended ??= this.#run();
+    return this.#ended;
+  }
+
+  /** Looks no more. */
+  stop(): void {
+    clearInterval(this.#watch);
+  }
+
+  #run(): Promise<void> {
+    const { begin, relayPorts, secondsAtMost, now, log } = this.#options;
+    const latest = now() + secondsAtMost * 1000;
+    log.info("draining: no new allocations", { relayPorts: relayPorts(), secondsAtMost });
+    begin();
+    return new Promise((resolve) => {
+      this.#watch = setInterval(() => {
+        const left = relayPorts();
+        if (left > 0 && now() < latest) return;
+        if (left > 0) log.warn("not drained in time: what is left ends now", { relayPorts: left });
+        else log.info("drained");
+        this.stop();
+        resolve();
+      }, lookMillis);
+    });
+  }
+}
