@@ -11,7 +11,7 @@ export interface CredentialsServerOptions {
   /** What callers show: `Authorization: Bearer KEY`. */
   readonly key: string;
   readonly lifetimeSeconds: number;
-  /** Where TURN is to be had (RFC 7065). */
+  /** Where TURN or STUN is to be had (RFC 7065, RFC 7064). */
   readonly uris: readonly string[];
   readonly mint: (user: string, untilSeconds: number) => { readonly username: string; readonly password: string };
   readonly now: () => Millis;

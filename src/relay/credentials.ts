@@ -9,7 +9,7 @@ import { type Door, urisOf } from "./doors.ts";
 
 /** Rejects with `Unavailable` when the address or port is not to be had. */
 export async function openCredentials(
-  { credentialsHttp, secret: [secret] }: Config,
+  { credentialsHttp, relay, secret: [secret] }: Config,
   doorsAs: (host: string | undefined) => readonly Door[],
   now: () => Millis,
 ): Promise<CredentialsServer | undefined> {
@@ -17,5 +17,5 @@ export async function openCredentials(
   assert(secret !== undefined, "credentials over HTTP need a shared secret to be made with");
   const { listen: at, key, host, credentialLifetimeSeconds: lifetimeSeconds } = credentialsHttp;
   const mint = (user: string, untilSeconds: number) => mintCredential(secret, user, untilSeconds);
-  return await startCredentialsServer({ at, key, lifetimeSeconds, uris: urisOf(doorsAs(host)), mint, now });
+  return await startCredentialsServer({ at, key, lifetimeSeconds, uris: urisOf(doorsAs(host), relay), mint, now });
 }

@@ -52,11 +52,13 @@ export function servicesOf(doors: readonly Door[]): ExternalService[] {
   return eachOnce(services);
 }
 
-/** Where TURN is to be had (RFC 7065). */
-export function urisOf(doors: readonly Door[]): string[] {
+/** Where TURN is to be had (RFC 7065), or where nothing is relayed, STUN (RFC 7064). */
+export function urisOf(doors: readonly Door[], relays: boolean): string[] {
   const uris = doors.map(({ transport, host, port }) => {
     const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    return transport === "tls" ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
+    const isTls = transport === "tls";
+    if (!relays) return `${isTls ? "stuns" : "stun"}:${place}`;
+    return isTls ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
   });
   return eachOnce(uris);
 }

@@ -2,6 +2,7 @@
 // So a client need not know: its request takes a little longer. A retransmission of it changes nothing.
 
 import type { Action, Input, Millis, SocketId } from "../contract.ts";
+import { hostOf } from "../stun/address.ts";
 import type { AskedUsers, WordOnUser } from "../turn/asked-users.ts";
 
 export interface HeldRequestsOptions {
@@ -16,7 +17,7 @@ export type Question = Extract<Action, { do: "ask" }>;
 
 /** What is too much is dropped: over UDP a client sends it again. */
 const heldAtMost = 1024;
-const heldPerAddressAtMost = 64;
+const heldPerHostAtMost = 64;
 const bytesAtMost = 2048;
 
 export class HeldRequests {
@@ -50,14 +51,12 @@ export class HeldRequests {
 }
 
 function isSame({ again: a }: Question, { again: b }: Question): boolean {
-  return isFromSame(a, b) && a.via === b.via && a.from.port === b.from.port && Buffer.compare(a.bytes, b.bytes) === 0;
-}
-
-function isFromSame(a: Question["again"], b: Question["again"]): boolean {
-  return a.from.address === b.from.address;
+  const isOfSame = a.via === b.via && a.from.address === b.from.address && a.from.port === b.from.port;
+  return isOfSame && Buffer.compare(a.bytes, b.bytes) === 0;
 }
 
 function hasRoom(held: readonly Question[], { again }: Question): boolean {
   if (held.length >= heldAtMost || again.bytes.length > bytesAtMost) return false;
-  return held.filter((question) => isFromSame(question.again, again)).length < heldPerAddressAtMost;
+  const host = hostOf(again.from.address);
+  return held.filter((question) => hostOf(question.again.from.address) === host).length < heldPerHostAtMost;
 }

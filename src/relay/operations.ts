@@ -48,7 +48,7 @@ export function operationsOn({ media, histories, doors, mint }: OperationsOption
       return operator.bans().some((ban) => JSON.stringify(ban.whom) === name && ban.until === until);
     },
     lift: (whom) => operator.order({ order: "lift", whom }),
-    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris: urisOf(doors) }),
+    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris: urisOf(doors, true) }),
     history: (user) => histories.of(user),
     readNetwork,
     mask: maskAddress,

@@ -66,15 +66,21 @@ test("a listener is met at every address it takes, inside and outside of a NAT",
 });
 
 test("a URI names host, port and transport, an IPv6 address in brackets, and TLS in its scheme", () => {
-  expect(
-    urisOf([
-      { transport: "udp", host: "turn.example.org", port: 3478 },
-      { transport: "tcp", host: "2001:db8::5", port: 3478 },
-      { transport: "tls", host: "turn.example.org", port: 5349 },
-    ]),
-  ).toEqual([
+  const doors = [
+    { transport: "udp", host: "turn.example.org", port: 3478 },
+    { transport: "tcp", host: "2001:db8::5", port: 3478 },
+    { transport: "tcp", host: "turn.example.org", port: 3478 },
+    { transport: "tls", host: "turn.example.org", port: 5349 },
+  ] as const;
+  expect(urisOf(doors, true)).toEqual([
     "turn:turn.example.org:3478?transport=udp",
     "turn:[2001:db8::5]:3478?transport=tcp",
+    "turn:turn.example.org:3478?transport=tcp",
     "turns:turn.example.org:5349?transport=tcp",
+  ]);
+  expect(urisOf(doors, false), "where nothing is relayed").toEqual([
+    "stun:turn.example.org:3478",
+    "stun:[2001:db8::5]:3478",
+    "stuns:turn.example.org:5349",
   ]);
 });

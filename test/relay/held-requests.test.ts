@@ -79,7 +79,7 @@ describe("a held request", () => {
     expect(handed).toEqual([there.again]);
   });
 
-  test("is dropped where one address has too many of them, all together have, or it is far too long", () => {
+  test("is dropped where one host has too many of them, all together have, or it is far too long", () => {
     const { held, questions } = holding();
     for (let port = 1; port <= 100; port++) held.hold(question(`a${port}`, port));
     expect(questions).toHaveLength(64);
@@ -87,5 +87,13 @@ describe("a held request", () => {
     expect(questions).toHaveLength(64);
     for (let i = 0; i < 2000; i++) held.hold(question(`b${i}`, 1, { address: `10.0.${i >> 8}.${i & 255}` }));
     expect(questions).toHaveLength(1024);
+  });
+
+  test("shares its host with every address of its IPv6 /64", () => {
+    const { held, questions } = holding();
+    for (let i = 1; i <= 100; i++) held.hold(question(`a${i}`, 1, { address: `2001:db8:1:2::${i}` }));
+    expect(questions).toHaveLength(64);
+    held.hold(question("bob", 1, { address: "2001:db8:1:3::1" }));
+    expect(questions).toHaveLength(65);
   });
 });
