@@ -28,6 +28,7 @@ import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
+import { startsLikeChannelData } from "./routes.ts";
 import type { StreamingPlaneOptions } from "./stream.ts";
 
 export interface NativeOptions {
@@ -274,8 +275,8 @@ class NativePlane implements Dataplane {
     if (this.#isStopped) return;
     this.#engine.begin();
     for (const slot of this.#engine.takeClosed()) this.#closed(slot);
-    for (const { listener, rings } of this.#listeners.values()) {
-      for (const ring of rings) ring.drain((handedUp) => this.#handUp(listener, handedUp));
+    for (const listener of this.#listeners.values()) {
+      for (const ring of listener.rings) ring.drain((handedUp) => this.#handUp(listener, handedUp));
     }
     for (const ring of this.#crossings) ring.drain((crossing) => this.#cross(crossing));
   }
@@ -290,10 +291,11 @@ class NativePlane implements Dataplane {
     this.#relays.release(relay);
   }
 
-  #handUp(on: Listener, { from, bytes }: HandedUp): void {
+  #handUp({ listener: on, index }: OwnListener, { from, bytes }: HandedUp): void {
     if (this.#isClosed) return;
     if (this.#options.mayEnter?.(from.address) === false) this.#counters.forbidden += 1;
     else if (!this.#budget.admits(from.address, this.#options.now())) this.#counters.flooded += 1;
+    else if (startsLikeChannelData(bytes)) this.#arriveAt(index, from, bytes, 0);
     else this.#options.hand({ is: "datagram", on, via: on.socket, from, bytes });
   }
 
@@ -305,9 +307,14 @@ class NativePlane implements Dataplane {
   #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
     const relay = this.#relays.at(to);
     if (!relay || this.#isClosed) return false;
-    if (!this.#engine.arrive(relay.slot, from.address, from.port, payload, hops)) this.#counters.congested += 1;
-    this.#flushSoon();
+    this.#arriveAt(maxListeners + relay.slot, from, payload, hops);
     return true;
+  }
+
+  /** The thread judges it again, after everything that it has been told so far. */
+  #arriveAt(socket: number, from: Endpoint, bytes: Uint8Array, hops: number): void {
+    if (!this.#engine.arrive(socket, from.address, from.port, bytes, hops)) this.#counters.congested += 1;
+    this.#flushSoon();
   }
 
   #isElsewhere(socket: SocketId): boolean {

@@ -171,6 +171,6 @@ function isSameLeg(one: Leg, other: Leg): boolean {
 }
 
 /** The first two bits are 01 (RFC 8656 section 12). */
-function startsLikeChannelData(bytes: Uint8Array): boolean {
+export function startsLikeChannelData(bytes: Uint8Array): boolean {
   return (bytes[0] ?? 0) >> 6 === 1;
 }

@@ -120,6 +120,34 @@ function describeNative(threads: number): void {
     expect(rig.handed.isEmpty).toBe(true);
   });
 
+  test("keeps ChannelData that comes right behind a request until the controller has answered that", async () => {
+    const bound = channel + 1;
+    const rig: Rig = rigOf({
+      hand: (input) => {
+        if (input.is !== "datagram") return rig.handed.put(input);
+        // What came behind has been judged when this has passed.
+        while (packetsOf(rig, on.relay) === 0) rig.plane.counters();
+        bind(rig, on, on.peer.at);
+      },
+    });
+    const on = await scene(rig);
+    rig.route(
+      rig.leg(on.listener.socket, on.client.at, bound),
+      rig.leg(on.relay, { ...on.peer.at, address: "127.0.0.8" }),
+    );
+    const other = encode({ class: "request", method: 0xabc, transactionId: Buffer.alloc(12), attributes: {} });
+    for (const bytes of [
+      other,
+      channelData(channel, "early"),
+      channelData(channel + 2, "for nobody"),
+      channelData(bound, ""),
+    ])
+      on.client.send(bytes, on.listener.at);
+    expect((await on.peer.next()).toString()).toBe("early");
+    await rig.expectDropped("no-channel", 1);
+    expect(rig.plane.usage(on.relay)?.toPeer.packets).toBe(2);
+  });
+
   test("forwards Send indications to where the controller has sent before, and no others", async () => {
     const rig = rigOf();
     const on = await scene(rig);

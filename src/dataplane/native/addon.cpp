@@ -147,7 +147,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength())));
   }
 
-  /** Slot, address and port of the sender, bytes, hops: a packet for this relay port from another plane's. */
+  /** Socket, address and port of the sender, bytes, hops. */
   Napi::Value arrive(const Napi::CallbackInfo& info) {
     const auto bytes = info[3].As<Napi::Uint8Array>();
     const auto length = static_cast<uint32_t>(bytes.ByteLength());

@@ -23,7 +23,7 @@ struct Command {
   bool hasPeer = false;
   /** arrive: how many relay ports it has passed through, this one included. */
   unsigned hops = 0;
-  /** listen, openRelay, closeRelay, send: the socket; arrive: the relay port. */
+  /** listen, openRelay, closeRelay, send: the socket; arrive: the relay port or the listener. */
   uint32_t socket = 0;
   int fd = -1;
   Micros until = 0;

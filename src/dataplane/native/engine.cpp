@@ -244,11 +244,11 @@ bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t
                                      lengthOf(to.peer)) >= 0;
 }
 
-bool Engine::arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
+bool Engine::arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
   Leg peer{};
   peer.peer = from;
-  const Command command{.kind = Command::Kind::arrive, .hops = hops, .socket = maxListeners + slot, .peer = peer};
-  return pushUrgently(shared_.relays[slot].worker, command, bytes, length);
+  const Command command{.kind = Command::Kind::arrive, .hops = hops, .socket = socket, .peer = peer};
+  return pushUrgently(isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(from), command, bytes, length);
 }
 
 bool Engine::push(unsigned worker, const Command& command) {

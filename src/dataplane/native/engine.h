@@ -59,7 +59,8 @@ class Engine {
   void unroute(const Leg& client, const Leg& peer);
   /** Out of a listener at once, out of a relay port when its worker gets to it. False if these can take no more. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
-  bool arrive(uint32_t slot, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
+  /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
+  bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
   /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
   void flush(Micros now, bool all);
 

@@ -41,7 +41,8 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       send(command, bytes);
       break;
     case Command::Kind::arrive:
-      fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, command.hops);
+      if (isRelay(command.socket)) fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, command.hops);
+      else fromClient(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
       break;
     case Command::Kind::stop:
       isStopped_ = true;

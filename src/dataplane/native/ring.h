@@ -59,6 +59,8 @@ class Ring {
   /** Where the reader is, and up to where it may read: positions that only grow. */
   uint64_t begin() const { return read_.load(std::memory_order_relaxed); }
   uint64_t end() const { return written_.load(std::memory_order_acquire); }
+  /** Whether everything up to this position has been read. */
+  bool isReadTo(uint64_t position) const { return read_.load(std::memory_order_acquire) >= position; }
   void release(uint64_t position) { read_.store(position, std::memory_order_release); }
 
   template <typename Visit>

@@ -163,6 +163,16 @@ class Table {
     return find(Key::of(socket, client, Key::presence), now) != nullptr;
   }
 
+  /** Keyed: nobody can choose whose hash is like whose. */
+  uint64_t hashOf(const Key& key) const {
+    uint64_t words[5];
+    static_assert(sizeof words == sizeof key);
+    std::memcpy(words, static_cast<const void*>(&key), sizeof key);
+    const uint64_t other = std::rotl(seed_, 29);
+    const uint64_t hash = fold(words[0] ^ seed_, words[1] ^ other) ^ std::rotl(fold(words[2] ^ other, words[3] ^ seed_), 17);
+    return fold(hash ^ words[4], seed_ ^ 0x9e3779b97f4a7c15);
+  }
+
   uint32_t number(const Way& way) const { return static_cast<uint32_t>(&way - &ways_[0]); }
   /** Places that are not free. */
   uint32_t taken() const { return used_ - free_; }
@@ -287,15 +297,6 @@ class Table {
       Way& way = ways_[swept_];
       if (way.key.socket != none && way.until <= now) end(way);
     }
-  }
-
-  uint64_t hashOf(const Key& key) const {
-    uint64_t words[5];
-    static_assert(sizeof words == sizeof key);
-    std::memcpy(words, static_cast<const void*>(&key), sizeof key);
-    const uint64_t other = std::rotl(seed_, 29);
-    const uint64_t hash = fold(words[0] ^ seed_, words[1] ^ other) ^ std::rotl(fold(words[2] ^ other, words[3] ^ seed_), 17);
-    return fold(hash ^ words[4], seed_ ^ 0x9e3779b97f4a7c15);
   }
 
   static uint64_t fold(uint64_t a, uint64_t b) {

@@ -133,7 +133,7 @@ void Worker::receive(uint32_t socket, const Arrival& arrival) {
     const uint32_t length = std::min(arrival.segment, arrival.length - at);
     const uint32_t room = at == 0 ? Inbox::headroom : 0;
     if (isRelay(socket)) fromPeer(socket, from, {arrival.bytes + at, length, room}, 0);
-    else fromClient(socket, from, arrival.bytes + at, length, room);
+    else fromClient(socket, from, {arrival.bytes + at, length, room}, false);
     at += length;
   } while (at < arrival.length);
 }
@@ -154,7 +154,8 @@ void Worker::flush() {
   hasHandedUp_ = false;
 }
 
-void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room) {
+void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
+  const auto [bytes, length, room] = packet;
   if (const unsigned home = shared_.homeOf(from); home != index_) {
     bump(counters_.strays, 1);
     if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home);
@@ -172,9 +173,20 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, u
     case Fate::forwardSend:
       if (!isOpen(*verdict.way, verdict.port)) return handUp(socket, from, bytes, length);
       [[fallthrough]];
-    default:
+    case Fate::drop:
+      // It may be for the channel that its client has just asked for.
+      if (verdict.fate == Fate::drop && verdict.drop == Drop::noChannel && !isUnderReview && isUnanswered(socket, from))
+        return handUp(socket, from, bytes, length);
+      [[fallthrough]];
+    case Fate::forward:
       follow(verdict, from, {bytes + verdict.offset, verdict.length, room + verdict.offset}, 0);
   }
+}
+
+/** Whether the controller has yet to look at what this client sent it last. */
+bool Worker::isUnanswered(uint32_t socket, const Endpoint& client) {
+  const Question& question = questions_[table_.hashOf(Key::of(socket, client, bare)) % mostQuestions];
+  return question.socket == socket && !shared_.up[index_][socket]->isReadTo(question.end);
 }
 
 /** Whether the controller has let an indication go to this port of the peer, or would not have to be asked. */
@@ -292,6 +304,7 @@ void Worker::handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes,
   }
   std::memcpy(record->bytes(), bytes, length);
   ring.commit();
+  questions_[table_.hashOf(Key::of(socket, from, bare)) % mostQuestions] = {socket, ring.end()};
   hasHandedUp_ = true;
 }
 
@@ -342,7 +355,7 @@ void Worker::takeCrossings() {
 void Worker::arrive(Record& record) {
   obey();
   const Payload payload{record.bytes(), record.length, 0};
-  if (record.kind == atListener) return fromClient(record.socket, record.from(), payload.bytes, payload.length, 0);
+  if (record.kind == atListener) return fromClient(record.socket, record.from(), payload, false);
   if (!isHere(record.socket)) return counters_.drop(Drop::noPermission);
   if (record.kind == atRelay) return fromPeer(record.socket, record.from(), payload, record.hops);
   const Leg to{record.socket, bare, record.from(), record.mayLeave != 0, record.ownAddress};

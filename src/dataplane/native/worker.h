@@ -40,6 +40,13 @@ class Worker {
     bool isReady;
   };
 
+  /** What some client asked the controller last. */
+  struct Question {
+    uint32_t socket;
+    /** Where it ends in the ring of that listener. */
+    uint64_t end;
+  };
+
   void run();
   void wait(bool mayBlock);
   void enqueue(uint32_t socket);
@@ -48,7 +55,9 @@ class Worker {
   void sendAll();
   void flush();
 
-  void fromClient(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length, uint32_t room);
+  /** `isUnderReview`: the controller has seen what this client asked before, and what it answers to that holds. */
+  void fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview);
+  bool isUnanswered(uint32_t socket, const Endpoint& client);
   bool isOpen(const Way& way, uint16_t port) const;
   bool isHere(uint32_t socket) const { return sockets_[socket].fd != 0; }
   void fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops);
@@ -88,6 +97,9 @@ class Worker {
   size_t readyBegin_ = 0;
   size_t readyCount_ = 0;
   CommandList orders_;
+  /** By a hash of the client; who shares a place by chance is held to have asked, too. */
+  static constexpr uint32_t mostQuestions = 4096;
+  Span<Question> questions_{mostQuestions};
   Micros now_ = 0;
   uint64_t random_;
   bool hasHandedUp_ = false;
