@@ -34,13 +34,14 @@ interface Flags {
   readonly tlsCertificate?: string;
   readonly tlsKey?: string;
   readonly loopback?: true;
+  readonly greeting?: true;
 }
 
 export function serveCommand(startRelay: StartRelay): Command {
   return new Command("serve")
     .summary("run the relay")
     .description(
-      "Runs until SIGTERM or SIGINT; SIGUSR2 drains it first; SIGHUP reads files anew. Without a file, makes its own secret and says what to do next.",
+      "Runs until SIGTERM or SIGINT; SIGUSR2 drains it first; SIGHUP reads files anew. Without a file, makes its own secret, and says on a terminal what to do next.",
     )
     .option("--config <file>", "the configuration, as config/sluice.yaml shows it; flags win over it")
     .option(
@@ -58,6 +59,7 @@ export function serveCommand(startRelay: StartRelay): Command {
     .option("--tls-certificate <file>", "what TLS clients are shown, for --listen tls://0.0.0.0:5349")
     .option("--tls-key <file>", "the certificate's key")
     .option("--loopback", "allow loopback peers, for a try-out on one machine")
+    .option("--greeting", "without a file: print what to paste where, secret included, even if this is no terminal")
     .action((flags: Flags) => telling(() => serve(flags, startRelay)));
 }
 
@@ -71,13 +73,27 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   const relay = await startRelay(config, { mayMovePorts: isFirstRun && flags.listen === undefined });
   // Who reads the greeting may go away and leave the relay running.
   process.stdout.on("error", () => {});
-  if (isFirstRun) process.stdout.write(greeting(config, relay, folder, Date.now()));
+  process.stderr.on("error", () => {});
+  if (isFirstRun) greet(flags, () => greeting(config, relay, folder, Date.now()));
   process.on("SIGHUP", () => void relay.reload());
   const drained = orders.drain.then(() => relay.drain());
   const failure = await Promise.race([orders.stop, drained, relay.givenUp]);
   await relay.stop();
   if (failure) throw failure;
 }
+
+/**
+ * The greeting holds secrets, so it goes to a terminal. What is written elsewhere may be kept: it stays out of there,
+ * and out of the log in any case, unless it is asked for.
+ */
+function greet({ greeting: isAskedFor }: Flags, text: () => string): void {
+  const terminal = [process.stdout, process.stderr].find(({ isTTY }) => isTTY);
+  if (terminal) terminal.write(text());
+  else process.stderr.write(isAskedFor ? text() : withheld);
+}
+
+const withheld =
+  "What to paste where is not printed, for this is no terminal and the secret should be in no log: --greeting prints it.\n";
 
 /** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */
 function needsKeptSecret({ secret, user, usersFile, authHook, relay, credentialsHttp, xmpp }: Config): boolean {
@@ -87,7 +103,8 @@ function needsKeptSecret({ secret, user, usersFile, authHook, relay, credentials
 
 /** The flags as keys of the configuration. */
 function keysOf({
-  config: _,
+  config: _file,
+  greeting: _greeting,
   user,
   relayAddress,
   relayPorts,

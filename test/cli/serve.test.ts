@@ -10,7 +10,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { authenticator } from "../../src/turn/credentials.ts";
 import { makeCertificate } from "../dataplane/certificate-files.ts";
 import { needs } from "../interop/needs.ts";
-import { newFolder, startSluice } from "./sluice-process.ts";
+import { newFolder, startOnTerminal, startSluice } from "./sluice-process.ts";
 import { TurnClient } from "./turn-client.ts";
 
 const loopbackPort = ["--listen", "udp://127.0.0.1:0", "--metrics", "http://127.0.0.1:0"];
@@ -37,11 +37,11 @@ async function client(port: number, who = { username: "nobody", password: "nothi
 describe("the first run", () => {
   test("needs nothing, prints what to paste where, and lets in who pasted it, and nobody else", async () => {
     const state = newFolder();
-    const sluice = startSluice(["serve", "--metrics", "http://127.0.0.1:0"], {
+    const sluice = startSluice(["serve", "--greeting", "--metrics", "http://127.0.0.1:0"], {
       STATE_DIRECTORY: join(state, "sluice"),
     });
     await sluice.printed(greeted);
-    const printed = sluice.stdout();
+    const printed = sluice.output();
     const { port, username, password, prosodySecret, ejabberdSecret } = pasted(printed);
 
     expect(printed).toMatch(/^ {2}udp:\/\/0\.0\.0\.0:\d+.*\n {2}tcp:\/\/0\.0\.0\.0:\d+/m);
@@ -74,9 +74,9 @@ describe("the first run", () => {
       occupant.once("error", () => resolve());
       occupant.bind({ address: "127.0.0.1", port: 3478, exclusive: true }, resolve);
     });
-    const sluice = startSluice(["serve", "--loopback"]);
+    const sluice = startSluice(["serve", "--greeting", "--loopback"]);
     await sluice.printed(greeted, /port 3478 is taken/, /udp:\/\/0\.0\.0\.0:\d+ \(since port 3478 is taken\)/);
-    const { port } = pasted(sluice.stdout());
+    const { port } = pasted(sluice.output());
     expect(port).not.toBe(3478);
     const someone = await client(port);
     expect(await someone.ask("binding")).toMatchObject({ class: "success" });
@@ -86,14 +86,40 @@ describe("the first run", () => {
     const env = { STATE_DIRECTORY: newFolder() };
     const secrets: string[] = [];
     for (let start = 0; start < 2; start += 1) {
-      const sluice = startSluice(["serve", ...loopbackPort], env);
+      const sluice = startSluice(["serve", "--greeting", ...loopbackPort], env);
       await sluice.printed(greeted);
-      secrets.push(pasted(sluice.stdout()).prosodySecret);
+      secrets.push(pasted(sluice.output()).prosodySecret);
       sluice.kill("SIGTERM");
       expect(await sluice.ended).toBe(0);
     }
     expect(secrets[0]).toMatch(/^.{40,}$/);
     expect(secrets[1]).toBe(secrets[0]);
+  });
+
+  test("prints no secret and no credential where there is no terminal, and what is logged is JSON to the last line", async () => {
+    const state = newFolder();
+    const sluice = startSluice(["serve", ...loopbackPort], { STATE_DIRECTORY: state });
+    await sluice.printed(/"msg":"metrics"/, /--greeting prints it/);
+    const secret = readFileSync(join(state, "secret"), "utf8").trim();
+    sluice.kill("SIGTERM");
+    expect(await sluice.ended).toBe(0);
+    expect(sluice.output()).not.toContain(secret);
+    expect(sluice.output()).not.toMatch(/credential: |turn_external_secret/);
+    for (const line of sluice.stdout().trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("msg");
+  });
+
+  test("prints what to paste on a terminal, unasked", async () => {
+    const sluice = startOnTerminal(["serve", ...loopbackPort]);
+    await sluice.printed(greeted);
+    expect(sluice.output()).toMatch(/turn_external_secret = ".+"/);
+    expect(sluice.output()).not.toContain("--greeting prints it");
+  });
+
+  test("prints what to paste on the terminal that is left, where the log goes elsewhere", async () => {
+    const log = join(newFolder(), "log");
+    const sluice = startOnTerminal(["serve", ...loopbackPort], ` > ${log}`);
+    await sluice.printed(greeted);
+    expect(readFileSync(log, "utf8")).not.toContain("turn_external_secret");
   });
 
   test("ends with 69 when others may read the secret", async () => {
@@ -107,11 +133,11 @@ describe("the first run", () => {
   });
 
   test("says loudly that loopback peers are allowed, and relays on loopback", async () => {
-    const sluice = startSluice(["serve", ...loopbackPort, "--loopback"]);
+    const sluice = startSluice(["serve", "--greeting", ...loopbackPort, "--loopback"]);
     await sluice.printed(greeted, /"level":"warn".*LOOPBACK PEERS ARE ALLOWED/);
-    expect(sluice.stdout()).toMatch(/^LOOPBACK PEERS ARE ALLOWED/m);
-    expect(sluice.stdout()).toMatch(/relays on 127\.0\.0\.1/);
-    const { port, ...who } = pasted(sluice.stdout());
+    expect(sluice.output()).toMatch(/^LOOPBACK PEERS ARE ALLOWED/m);
+    expect(sluice.output()).toMatch(/relays on 127\.0\.0\.1/);
+    const { port, ...who } = pasted(sluice.output());
     const invited = await client(port, who);
     await invited.allocate();
     const peer = { xorPeerAddress: [{ address: "127.0.0.1", port: 9 }] };
@@ -121,7 +147,17 @@ describe("the first run", () => {
 
 describe.runIf(needs("openssl"))("a certificate", () => {
   const tlsOf = (certificate: string, key: string) => [
-    ...["serve", "--listen", "udp://127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--metrics", "none", "--loopback"],
+    ...[
+      "serve",
+      "--greeting",
+      "--listen",
+      "udp://127.0.0.1:0",
+      "--listen",
+      "tls://127.0.0.1:0",
+      "--metrics",
+      "none",
+      "--loopback",
+    ],
     ...["--tls-certificate", certificate, "--tls-key", key],
   ];
 
@@ -129,11 +165,11 @@ describe.runIf(needs("openssl"))("a certificate", () => {
     const { certificate, key } = makeCertificate(newFolder(), ["relay.example.org"]);
     const sluice = startSluice(tlsOf(certificate, key));
     await sluice.printed(greeted);
-    const port = /^ {2}tls:\/\/127\.0\.0\.1:(\d+)$/m.exec(sluice.stdout())?.[1];
-    expect(sluice.stdout()).toContain(`\n  turns:relay.example.org:${port}?transport=tcp\n`);
-    expect(sluice.stdout()).toContain(`\n  turn_external_host = "relay.example.org"\n`);
-    expect(sluice.stdout()).toContain(`\n  turn_external_tls_port = ${port}\n`);
-    expect(sluice.stdout()).toContain(`{ type: turns, host: "relay.example.org", port: ${port}, transport: tcp,`);
+    const port = /^ {2}tls:\/\/127\.0\.0\.1:(\d+)$/m.exec(sluice.output())?.[1];
+    expect(sluice.output()).toContain(`\n  turns:relay.example.org:${port}?transport=tcp\n`);
+    expect(sluice.output()).toContain(`\n  turn_external_host = "relay.example.org"\n`);
+    expect(sluice.output()).toContain(`\n  turn_external_tls_port = ${port}\n`);
+    expect(sluice.output()).toContain(`{ type: turns, host: "relay.example.org", port: ${port}, transport: tcp,`);
   });
 
   test("is read anew on SIGHUP, and a broken one is told of while the old one stays", async () => {
@@ -141,7 +177,7 @@ describe.runIf(needs("openssl"))("a certificate", () => {
     const { certificate, key } = makeCertificate(folder, ["old.example.org"]);
     const sluice = startSluice(tlsOf(certificate, key));
     await sluice.printed(greeted, /"names":"old\.example\.org"/);
-    const port = Number(/tls:\/\/127\.0\.0\.1:(\d+)/.exec(sluice.stdout())?.[1]);
+    const port = Number(/tls:\/\/127\.0\.0\.1:(\d+)/.exec(sluice.output())?.[1]);
     const shown = () =>
       new Promise((resolve, reject) => {
         const client = connect({ host: "127.0.0.1", port, rejectUnauthorized: false }, () => {
@@ -163,14 +199,14 @@ describe.runIf(needs("openssl"))("a certificate", () => {
 describe("flags", () => {
   test("are all taken", async () => {
     const sluice = startSluice([
-      ...["serve", "--listen", "udp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0"],
+      ...["serve", "--greeting", "--listen", "udp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0"],
       ...["--user", "alice:with:colons", "--user", "bob:b", "--secret", "shared", "--realm", "example.org"],
       ...["--relay-address", "127.0.0.1", "--relay-ports", "50000-50100", "--dataplane", "portable"],
       ...["--metrics", "http://127.0.0.1:0", "--loopback"],
     ]);
     await sluice.printed(greeted);
-    const { port, ...minted } = pasted(sluice.stdout());
-    expect(sluice.stdout()).toMatch(/relays on 127\.0\.0\.1, UDP ports 50000-50100\./);
+    const { port, ...minted } = pasted(sluice.output());
+    expect(sluice.output()).toMatch(/relays on 127\.0\.0\.1, UDP ports 50000-50100\./);
     const [expected] = authenticator({ users: new Map(), secrets: ["shared"] })(minted.username, Date.now());
     expect(minted.password).toBe(expected?.password);
 
@@ -188,12 +224,12 @@ describe("flags", () => {
   test("win over the file, and with a file nothing is greeted", async () => {
     const file = join(newFolder(), "sluice.yaml");
     writeFileSync(file, "listen: [udp://127.0.0.1:0]\nmetrics: none\nrealm: of-the-file\nuser: { alice: a }\n");
-    const sluice = startSluice(["serve", "--config", file, "--realm", "of-the-flag"]);
+    const sluice = startSluice(["serve", "--greeting", "--config", file, "--realm", "of-the-flag"]);
     await sluice.printed(/"transport":"udp","at":"127\.0\.0\.1:\d+","msg":"listening"/);
-    const port = Number(/"at":"127\.0\.0\.1:(\d+)"/.exec(sluice.stdout())?.[1]);
+    const port = Number(/"at":"127\.0\.0\.1:(\d+)"/.exec(sluice.output())?.[1]);
     const someone = await client(port);
     expect((await someone.ask("allocate", { requestedTransport: 17 }))?.attributes.realm).toBe("of-the-flag");
-    for (const line of sluice.stdout().trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("msg");
+    for (const line of sluice.output().trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("msg");
   });
 
   test("that are wrong end it with 78, all named at once", async () => {
@@ -238,10 +274,10 @@ describe("a port that was asked for and is taken", () => {
 
 describe("a reader of the output who goes away", () => {
   test("does not stop it, nor keep it from stopping", async () => {
-    const sluice = startSluice(["serve", ...loopbackPort, "--user", "alice:a", "--loopback"]);
+    const sluice = startSluice(["serve", "--greeting", ...loopbackPort, "--user", "alice:a", "--loopback"]);
     await sluice.printed(greeted);
     sluice.stopReading();
-    const { port, ...who } = pasted(sluice.stdout());
+    const { port, ...who } = pasted(sluice.output());
     const invited = await client(port, who);
     expect(await invited.allocate()).toMatchObject({ class: "success" });
     expect(await invited.ask("refresh", { lifetime: 0 })).toMatchObject({ class: "success" });
@@ -252,14 +288,13 @@ describe("a reader of the output who goes away", () => {
 
 describe("a signal", () => {
   test.each(["SIGTERM", "SIGINT"] as const)("%s stops it cleanly, with an allocation open", async (signal) => {
-    const sluice = startSluice(["serve", ...loopbackPort, "--user", "alice:a", "--loopback"]);
+    const sluice = startSluice(["serve", "--greeting", ...loopbackPort, "--user", "alice:a", "--loopback"]);
     await sluice.printed(greeted);
-    const { port, ...who } = pasted(sluice.stdout());
+    const { port, ...who } = pasted(sluice.output());
     const invited = await client(port, who);
     expect(await invited.allocate()).toMatchObject({ class: "success" });
     sluice.kill(signal);
     expect(await sluice.ended).toBe(0);
     expect(sluice.stdout()).toMatch(/"msg":"stopping".*"msg":"stopped"/s);
-    expect(sluice.stderr()).toBe("");
   });
 });

@@ -13,7 +13,9 @@ const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 export interface SluiceProcess {
   readonly stdout: () => string;
   readonly stderr: () => string;
-  /** Resolves when it has printed all of these on stdout; fails when it ends before. */
+  /** Of both. */
+  readonly output: () => string;
+  /** Resolves when it has printed all of these; fails when it ends before. */
   printed(...patterns: RegExp[]): Promise<void>;
   kill(signal: NodeJS.Signals): void;
   /** As `| head` does when it has seen enough. */
@@ -31,12 +33,23 @@ export function newFolder(): string {
 
 /** Starts `sluice` with these arguments; it is killed when the test is over. */
 export function startSluice(args: readonly string[], env: NodeJS.ProcessEnv = {}): SluiceProcess {
+  return start([process.execPath, program, ...args], env);
+}
+
+/** The same with a terminal of its own, apart from what a shell redirects. */
+export function startOnTerminal(args: readonly string[], redirection = ""): SluiceProcess {
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(" ");
+  return start(["script", "--quiet", "--return", "--command", `exec ${command}${redirection}`, "/dev/null"]);
+}
+
+function start([command = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): SluiceProcess {
   expect(inject("buildFaults")).toBe("");
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, STATE_DIRECTORY: newFolder(), ...env },
   });
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const output = () => stdout() + stderr();
   const ended = endOf(child);
   onTestFinished(async () => {
     child.kill("SIGKILL");
@@ -45,12 +58,13 @@ export function startSluice(args: readonly string[], env: NodeJS.ProcessEnv = {}
   return {
     stdout,
     stderr,
+    output,
     ended,
     kill: (signal) => child.kill(signal),
     stopReading: () => void child.stdout.destroy(),
     async printed(...patterns) {
-      const found = vi.waitFor(() => patterns.forEach((pattern) => void expect(stdout()).toMatch(pattern)), 15_000);
-      const died = ended.then((end) => Promise.reject(new Error(`ended with ${end}: ${stdout()}${stderr()}`)));
+      const found = vi.waitFor(() => patterns.forEach((pattern) => void expect(output()).toMatch(pattern)), 15_000);
+      const died = ended.then((end) => Promise.reject(new Error(`ended with ${end}: ${output()}`)));
       await Promise.race([found, died]);
     },
   };
