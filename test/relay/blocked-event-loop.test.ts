@@ -1,0 +1,113 @@
+// What issue 4 asks of the native plane: with the event loop blocked for five seconds, media goes on and nothing lives on.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { afterEach, describe, expect, test } from "vitest";
+import { mintCredential } from "../../src/turn/credentials.ts";
+import { Client, type Credential } from "../conformance/client.ts";
+import { Peer } from "../conformance/peer.ts";
+import { attribute, classOf, errorCodeOf, messageClass, xorAddresses } from "../conformance/wire.ts";
+import { obstacleToNative } from "../dataplane/native-obstacle.ts";
+
+const program = fileURLToPath(new URL("./blocked-relay.mjs", import.meta.url));
+const secret = "wonderland";
+const loopback = "127.0.0.1";
+const channel = 0x4000;
+/** Packets under way at a time. */
+const batch = 8;
+/** Two processes need not agree to the millisecond on what Unix time it is. */
+const disagreementMillis = 100;
+
+const open: { close(): unknown }[] = [];
+let child: ChildProcess;
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.close();
+  if (child.exitCode === null) {
+    child.disconnect();
+    await once(child, "exit");
+  }
+});
+
+async function startRelay(): Promise<number> {
+  const flags = {
+    listen: [`udp://${loopback}:0`],
+    user: { alice: secret },
+    secret: [secret],
+    loopback: true,
+    "relay-address": loopback,
+    dataplane: "native",
+    metrics: "none",
+    log: { level: "silent" },
+  };
+  child = fork(program, [JSON.stringify(flags)]);
+  return Number((await once(child, "message"))[0]);
+}
+
+interface Call {
+  readonly client: Client;
+  readonly peer: Peer;
+  readonly relayed: { readonly address: string; readonly port: number };
+}
+
+/** An allocation with a channel to a peer. */
+async function call(port: number, credential: Credential): Promise<Call> {
+  const peer = await Peer.open(loopback);
+  const client = await Client.open("udp", { address: loopback, port }, credential, new Set());
+  open.push(peer, client.connection);
+  const [relayed] = xorAddresses(await client.allocate(), attribute.xorRelayedAddress);
+  expect(classOf(await client.bindChannel(channel, peer.at))).toBe(messageClass.success);
+  if (!relayed) throw new Error("no relayed address");
+  return { client, peer, relayed };
+}
+
+/** A batch to the peer and back again; it fails if one is lost. */
+async function exchange({ client, peer, relayed }: Call, first: number): Promise<void> {
+  const payloads = Array.from({ length: batch }, (_, i) => `packet ${first + i}`);
+  for (const payload of payloads) client.sendOn(channel, payload);
+  for (const payload of payloads) await peer.expect(payload);
+  for (const payload of payloads) peer.send(relayed, payload);
+  for (const payload of payloads) {
+    const { channelData } = await client.next(payload, ({ channelData }) => channelData !== undefined);
+    expect(channelData?.payload.toString()).toBe(payload);
+  }
+}
+
+describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for five seconds", () => {
+  test("media goes on with no loss, and allocations end on time all the same", { timeout: 40_000 }, async () => {
+    const port = await startRelay();
+    const steady = await call(port, { username: "alice", password: secret });
+    const endsAtSeconds = Math.floor(Date.now() / 1000) + 4;
+    const ending = await call(port, mintCredential(secret, "bob", endsAtSeconds));
+    await Promise.all([exchange(steady, 0), exchange(ending, 0)]);
+
+    let isFree = false;
+    const said: unknown[] = [];
+    child.on("message", (word) => {
+      said.push(word);
+      isFree = word !== "blocked";
+    });
+    child.send("block");
+    let packets = 0;
+    let sentTooLate = 0;
+    for (; !isFree; packets += batch) {
+      ending.client.sendOn(channel, `${Date.now()}`);
+      if (Date.now() > endsAtSeconds * 1000 + disagreementMillis) sentTooLate += 1;
+      await exchange(steady, packets);
+    }
+    expect(said).toEqual(["blocked", "free"]);
+    expect(packets).toBeGreaterThan(100);
+    expect(sentTooLate).toBeGreaterThan(0);
+
+    const arrivals: number[] = [];
+    ending.peer.send(ending.peer.at, "the end");
+    for (let payload = ""; payload !== "the end"; ) {
+      payload = (await ending.peer.next()).payload.toString();
+      if (payload !== "the end") arrivals.push(Number(payload));
+    }
+    expect(arrivals.length).toBeGreaterThan(0);
+    expect(Math.max(...arrivals)).toBeLessThan(endsAtSeconds * 1000 + disagreementMillis);
+    expect(classOf(await steady.client.refresh())).toBe(messageClass.success);
+    expect([401, 437]).toContain(errorCodeOf(await ending.client.refresh()));
+  });
+});
