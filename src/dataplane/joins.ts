@@ -1,7 +1,9 @@
 // Pairs of stream connections that carry on as one: what comes by either leaves by the other, no faster than the slower
 // one takes it, and each direction ends by itself.
 
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
 import type { Direction } from "./traffic-limits.ts";
 
 /** A connection that nobody reads or writes any more, and what was read of it before and is nobody's yet. */
@@ -66,9 +68,16 @@ export class Joins {
 /** What closes before both directions have ended takes the other with it. Else that one has yet to send what it holds. */
 export function endTogether(end: Duplex, other: Duplex): void {
   end.once("close", () => {
-    if (!end.readableEnded || !end.writableFinished) other.destroy();
+    if (!end.readableEnded || !end.writableFinished) breakOff(other);
   });
-  if (end.destroyed) other.destroy();
+  if (end.destroyed) breakOff(other);
+}
+
+/** Closes it so that its other end does not take this for all that there was to come, where TCP can say so. */
+export function breakOff(stream: Duplex): void {
+  const canReset = stream instanceof Socket && !(stream instanceof TLSSocket) && !stream.connecting;
+  if (canReset) stream.resetAndDestroy();
+  else stream.destroy();
 }
 
 interface PumpOptions {

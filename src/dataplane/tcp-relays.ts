@@ -4,7 +4,7 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { type Action, type Endpoint, familyOf, type PlaneOptions, type SocketId, type Usage } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { endTogether, Joins, type StreamEnd } from "./joins.ts";
+import { breakOff, endTogether, Joins, type StreamEnd } from "./joins.ts";
 import { Relay } from "./relay.ts";
 import { bindRelayPort } from "./relay-binding.ts";
 import type { RelayPortsByFamily } from "./relay-ports.ts";
@@ -108,7 +108,7 @@ export class TcpRelays {
     this.#options.connection(relay.via)?.relays.delete(id);
     for (const place of placesOf(relay)) this.#own.delete(place);
     relay.socket.close();
-    for (const peer of this.#peers.values()) if (peer.relay === relay) peer.stream.destroy();
+    for (const peer of this.#peers.values()) if (peer.relay === relay) breakOff(peer.stream);
     this.#options.ports.get(familyOf(relay.drawn.address.bind))?.release(relay.drawn);
     this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
   }
@@ -128,7 +128,7 @@ export class TcpRelays {
     const found = this.#peers.get(peer);
     if (!connection || !found) {
       connection?.hangUp();
-      found?.stream.destroy();
+      if (found) breakOff(found.stream);
       return;
     }
     const { relay, stream } = found;
@@ -140,7 +140,8 @@ export class TcpRelays {
   }
 
   hangUp(peer: SocketId): void {
-    this.#peers.get(peer)?.stream.destroy();
+    const found = this.#peers.get(peer);
+    if (found) breakOff(found.stream);
   }
 
   close(): void {
@@ -161,7 +162,7 @@ export class TcpRelays {
   #arrived(id: SocketId, stream: Duplex, from: Endpoint): void {
     const relay = this.#relays.get(id);
     if (!relay || !this.#options.mayArrive(from)) {
-      stream.destroy();
+      breakOff(stream);
       return;
     }
     const peer = this.#options.newSocketId();

@@ -5,6 +5,7 @@ import { describeLimits } from "./conformance/limits.ts";
 import { describeRelayPorts } from "./conformance/relay-ports.ts";
 import { describeRouting } from "./conformance/routing.ts";
 import { describeStreams } from "./conformance/streams.ts";
+import { describeTcpRelays } from "./conformance/tcp-relays.ts";
 import type { Make } from "./rig.ts";
 
 export function describePlane(name: string, make: Make): void {
@@ -13,5 +14,6 @@ export function describePlane(name: string, make: Make): void {
     describeRelayPorts(make);
     describeLimits(make);
     describeStreams(make);
+    describeTcpRelays(make);
   });
 }

@@ -34,6 +34,7 @@ beforeAll(async () => {
     secret: "rabbit",
     loopback: true,
     "relay-address": ["127.0.0.1", "::1"],
+    "relay-tcp": true,
     metrics: "none",
     log: { level: "silent" },
   };
@@ -119,6 +120,20 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     ["when it pads ChannelData", "udp", [...alice, "-D"]],
   ] as const)("%s", async ([, transport, options]) => {
     expect(await totals(transport, options)).toEqual(all);
+  });
+
+  // The client counts a stream by its bytes. With -P the half of its ends that are peers count nothing of what they get,
+  // and so it is with coturn's own server.
+  test.for([
+    ["over TCP", "tcp", ["-T"], 1],
+    ["over TCP, all said", "tcp", ["-y", "-T", "-t"], 1],
+    ["over TLS", "tls", ["-T"], 1],
+    ["over TCP, with peers that connect to it", "tcp", ["-T", "-P"], 0.5],
+  ] as const)("of streams between relayed TCP addresses, %s", async ([, transport, options, share]) => {
+    const { output } = await uclient(transport, ["-n", `${messages}`, "-m", `${clients}`, ...alice, ...options]);
+    const totals = [...output.matchAll(/tot_send_bytes ~ (\d+), tot_recv_bytes ~ (\d+)/g)].at(-1)?.slice(1).map(Number);
+    const sent = messages * clients * messageBytes;
+    expect(totals).toEqual([sent, sent * share]);
   });
 
   test("except when it binds a peer to two channels on purpose, and gives up when that is refused", async () => {

@@ -1,0 +1,302 @@
+// Relayed TCP addresses: connections from and to peers, and joining them to those of clients (RFC 6062).
+
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Endpoint, Input, SocketId, TrafficLimit } from "../../../src/contract.ts";
+import { encode } from "../../../src/stun/message.ts";
+import { Method } from "../../../src/stun/methods.ts";
+import { closeOf, type Make, Rig, until } from "../rig.ts";
+
+/** One end of a byte stream, with all that it has got. */
+class Stream {
+  readonly socket: Socket;
+  readonly closed: Promise<unknown>;
+  #got = Buffer.alloc(0);
+  hasEnded = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.closed = closeOf(socket);
+    socket.on("error", () => {});
+    socket.on("end", () => {
+      this.hasEnded = true;
+    });
+    socket.on("data", (chunk) => {
+      this.#got = Buffer.concat([this.#got, chunk]);
+    });
+  }
+
+  /** So many bytes as soon as they are there. */
+  async take(bytes: number): Promise<string> {
+    await until(() => this.#got.length >= bytes);
+    const taken = this.#got.subarray(0, bytes);
+    this.#got = this.#got.subarray(bytes);
+    return taken.toString("latin1");
+  }
+
+  get isEmpty(): boolean {
+    return this.#got.length === 0;
+  }
+
+  async close(): Promise<void> {
+    this.socket.destroy();
+    await this.closed;
+  }
+}
+
+function request(method: number, mark = 0): Buffer {
+  const transactionId = Buffer.alloc(12, mark);
+  return Buffer.from(encode({ class: "request", method, transactionId, attributes: {} }));
+}
+
+export function describeTcpRelays(make: Make): void {
+  describe("a relayed TCP address", () => {
+    let rig: Rig;
+    beforeEach(() => {
+      rig = new Rig(make);
+    });
+    afterEach(() => rig.close());
+
+    async function next<Is extends Input["is"]>(is: Is): Promise<Extract<Input, { is: Is }>> {
+      const input = await rig.handed.next();
+      if (input.is !== is) throw new Error(`handed ${JSON.stringify(input)}`);
+      return input as Extract<Input, { is: Is }>;
+    }
+
+    async function streamTo(at: Endpoint, localAddress = "127.0.0.1"): Promise<Stream> {
+      const socket = connect({ host: at.address, port: at.port, localAddress, allowHalfOpen: true, noDelay: true });
+      await once(socket, "connect");
+      return rig.keep(new Stream(socket));
+    }
+
+    /** A client whose ConnectionBind has been handed up. */
+    async function binding(behind: string | Buffer = ""): Promise<{ readonly client: Stream; readonly via: SocketId }> {
+      const client = await streamTo((await rig.listen("tcp")).at);
+      client.socket.write(Buffer.concat([request(Method.connectionBind), Buffer.from(behind)]));
+      return { client, via: (await next("datagram")).via };
+    }
+
+    /** For the client of a control connection. */
+    async function opened(limits: readonly TrafficLimit[] = []) {
+      const control = await streamTo((await rig.listen("tcp")).at);
+      control.socket.write(request(Method.allocate));
+      const { via, from: client } = await next("datagram");
+      const relay = rig.newSocketId();
+      rig.plane.perform({ do: "open-relay", relay, family: 4, via, client, transport: "tcp", limits });
+      return { control, via, relay, at: (await next("relay-opened")).at };
+    }
+
+    async function peerServer(): Promise<{ server: Server; at: Endpoint; next: () => Promise<Stream> }> {
+      const accepted: Stream[] = [];
+      const server = createServer({ allowHalfOpen: true }, (socket) => accepted.push(rig.keep(new Stream(socket))));
+      server.listen(0, "127.0.0.2");
+      await once(server, "listening");
+      rig.keep({ close: async () => void server.close() });
+      const bound = server.address();
+      const port = typeof bound === "object" && bound ? bound.port : 0;
+      const nextStream = async () => {
+        await until(() => accepted.length > 0);
+        return accepted.shift() as Stream;
+      };
+      return { server, at: { address: "127.0.0.2", port }, next: nextStream };
+    }
+
+    async function connected(relay: SocketId, to: Endpoint): Promise<SocketId> {
+      const peer = rig.newSocketId();
+      rig.plane.perform({ do: "connect", relay, peer, to });
+      expect(await next("peer-connected")).toEqual({ is: "peer-connected", peer });
+      return peer;
+    }
+
+    function join(client: SocketId, peer: SocketId): void {
+      rig.plane.perform({ do: "join", streams: [client, peer] });
+      rig.plane.perform({ do: "send", via: client, to: { address: "", port: 0 }, bytes: request(0x10b) });
+    }
+
+    const answerBytes = request(0x10b).length;
+
+    /** A client and a peer that are joined. */
+    async function joined(limits?: readonly TrafficLimit[]) {
+      const [{ relay, at, control, via: controlVia }, peers] = [await opened(limits), await peerServer()];
+      const peer = await connected(relay, peers.at);
+      const far = await peers.next();
+      const { client, via } = await binding();
+      join(via, peer);
+      await client.take(answerBytes);
+      return { relay, at, control, controlVia, peer, via, near: client, far };
+    }
+
+    test("connects from its own port, and carries what comes both ways, counted", async () => {
+      const { near, far, at, relay } = await joined();
+      expect([far.socket.remoteAddress, far.socket.remotePort]).toEqual([at.address, at.port]);
+      near.socket.write("to the peer");
+      expect(await far.take(11)).toBe("to the peer");
+      far.socket.write("back");
+      expect(await near.take(4)).toBe("back");
+      expect(rig.plane.usage(relay)?.toPeer.bytes).toBe(11);
+      expect(rig.plane.usage(relay)?.toClient.bytes).toBe(4);
+      expect(rig.plane.counters().relayed).toMatchObject([
+        { transport: "tcp", family: 4, direction: "to-peer", bytes: 11 },
+        { transport: "tcp", family: 4, direction: "to-client", bytes: 4 },
+      ]);
+      expect(rig.plane.counters().relays).toBe(1);
+    });
+
+    test("tells of who connects, and keeps what they say until it is joined, behind the answer", async () => {
+      const { relay, at, via: control } = await opened();
+      const far = await streamTo(at, "127.0.0.7");
+      far.socket.write("early");
+      const { localPort: port = 0 } = far.socket;
+      const arrived = await next("peer-arrived");
+      expect(arrived).toMatchObject({ relay, via: control, from: { address: "127.0.0.7", port } });
+      const { client, via } = await binding();
+      join(via, arrived.peer);
+      expect((await client.take(answerBytes)) === request(0x10b).toString("latin1")).toBe(true);
+      expect(await client.take(5)).toBe("early");
+    });
+
+    test("takes what comes right behind a ConnectionBind for the peer's, however long the answer takes", async () => {
+      const [{ relay }, peers] = [await opened(), await peerServer()];
+      const peer = await connected(relay, peers.at);
+      const far = await peers.next();
+      const words = "GET / HTTP/1.1\r\n";
+      const { client, via } = await binding(words);
+      client.socket.write("and more");
+      join(via, peer);
+      expect(await far.take(words.length + 8)).toBe(`${words}and more`);
+    });
+
+    test("goes on with frames when a ConnectionBind is refused", async () => {
+      const { client, via } = await binding(request(Method.binding, 5));
+      rig.plane.perform({ do: "send", via, to: { address: "", port: 0 }, bytes: request(0x11b) });
+      expect(Buffer.from((await next("datagram")).bytes)).toEqual(request(Method.binding, 5));
+      await client.take(answerBytes);
+      client.socket.write(request(Method.binding, 6));
+      expect(Buffer.from((await next("datagram")).bytes)).toEqual(request(Method.binding, 6));
+    });
+
+    test.each(["near", "far"] as const)("lets the %s end finish, and the other one go on", async (first) => {
+      const streams = await joined();
+      const [one, other] = first === "near" ? [streams.near, streams.far] : [streams.far, streams.near];
+      one.socket.end("last words");
+      expect(await other.take(10)).toBe("last words");
+      await until(() => other.hasEnded);
+      other.socket.write("still there");
+      expect(await one.take(11)).toBe("still there");
+      other.socket.end();
+      await Promise.all([one.closed, other.closed]);
+      const gone = [await next("hung-up"), await next("hung-up")].map(({ via }) => via);
+      expect(new Set(gone)).toEqual(new Set([streams.via, streams.peer]));
+    });
+
+    test.each(["near", "far"] as const)("breaks off when the %s end does", async (first) => {
+      const streams = await joined();
+      const [one, other] = first === "near" ? [streams.near, streams.far] : [streams.far, streams.near];
+      one.socket.resetAndDestroy();
+      await other.closed;
+    });
+
+    test("takes no more from a client than the peer does, and loses nothing", async () => {
+      const { near, far, relay } = await joined();
+      far.socket.pause();
+      const bytes = 40_000_000;
+      near.socket.write(Buffer.alloc(bytes, "x"));
+      let before = -1;
+      await until(() => {
+        const now = rig.plane.usage(relay)?.toPeer.bytes ?? 0;
+        const isStill = now === before && near.socket.writableLength > 0 && now > 1_000_000;
+        before = now;
+        return isStill;
+      });
+      expect(rig.plane.usage(relay)?.toPeer.bytes).toBeLessThan(bytes / 2);
+      let got = 0;
+      far.socket.removeAllListeners("data").on("data", (chunk) => {
+        got += chunk.length;
+      });
+      far.socket.resume();
+      await until(() => got === bytes);
+    });
+
+    test("holds a stream to its limit without losing any of it", async () => {
+      const { near, far, relay } = await joined([{ bucket: "all", bytesPerSecond: 1000 }]);
+      near.socket.write("a".repeat(1500));
+      await far.take(1500);
+      near.socket.write("b".repeat(500));
+      await until(() => near.socket.bytesWritten === 2000 + request(0).length);
+      expect(rig.plane.usage(relay)?.toPeer.bytes).toBe(1500);
+      rig.now += 400;
+      near.socket.write("c");
+      expect(far.isEmpty).toBe(true);
+      rig.now += 1000;
+      expect(await far.take(500)).toBe("b".repeat(500));
+    });
+
+    test("says that a peer could not be reached, because nobody is there or nobody may go there", async () => {
+      const [{ relay }, peers] = [await opened(), await peerServer()];
+      rig.mayReach = ({ address }) => address !== "127.0.0.3";
+      peers.server.close();
+      await once(peers.server, "close");
+      for (const to of [peers.at, { address: "127.0.0.3", port: peers.at.port }]) {
+        const peer = rig.newSocketId();
+        rig.plane.perform({ do: "connect", relay, peer, to });
+        expect(await next("peer-failed")).toEqual({ is: "peer-failed", peer });
+      }
+      expect(rig.asked).toContainEqual({ address: "127.0.0.3", port: peers.at.port });
+    });
+
+    test("connects many times from one port, and can still be connected to", async () => {
+      const { relay, at } = await opened();
+      const servers = await Promise.all(Array.from({ length: 10 }, () => peerServer()));
+      for (const peers of servers) {
+        await connected(relay, peers.at);
+        expect((await peers.next()).socket.remotePort).toBe(at.port);
+      }
+      await streamTo(at);
+      await next("peer-arrived");
+    });
+
+    test("joins two of our own clients without leaving the process, whatever policy says of that", async () => {
+      rig.mayReach = () => false;
+      const [here, there] = [await opened(), await opened()];
+      const peer = rig.newSocketId();
+      rig.plane.perform({ do: "connect", relay: here.relay, peer, to: there.at });
+      await next("peer-connected");
+      const arrived = await next("peer-arrived");
+      expect(arrived).toMatchObject({ relay: there.relay, via: there.via, from: here.at });
+      const [one, other] = [await binding("hello"), await binding()];
+      join(one.via, peer);
+      join(other.via, arrived.peer);
+      await Promise.all([one.client.take(answerBytes), other.client.take(answerBytes)]);
+      expect(await other.client.take(5)).toBe("hello");
+      other.client.socket.end("and bye");
+      expect(await one.client.take(7)).toBe("and bye");
+      await until(() => one.client.hasEnded);
+      one.client.socket.resetAndDestroy();
+      await other.client.closed;
+      expect(rig.asked).toEqual([]);
+    });
+
+    test("takes everything with it when it is closed", async () => {
+      const { near, far, relay, at } = await joined();
+      rig.plane.perform({ do: "close-relay", relay });
+      await Promise.all([near.closed, far.closed]);
+      const again = connect({ host: at.address, port: at.port });
+      expect(await once(again, "error")).toMatchObject([{ code: "ECONNREFUSED" }]);
+      await until(() => rig.facts.length > 0);
+      expect(rig.facts).toMatchObject([{ fact: "relay-closed", relay }]);
+    });
+
+    test("hangs up on a peer that is not wanted, and on who is to be joined with nobody", async () => {
+      const { at } = await opened();
+      const far = await streamTo(at);
+      const { peer } = await next("peer-arrived");
+      rig.plane.perform({ do: "hang-up", via: peer });
+      await far.closed;
+      expect(await next("hung-up")).toEqual({ is: "hung-up", via: peer });
+      const { client, via } = await binding();
+      rig.plane.perform({ do: "join", streams: [via, peer] });
+      await until(() => client.hasEnded);
+    });
+  });
+}
