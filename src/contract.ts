@@ -93,6 +93,11 @@ export type Action =
   | { readonly do: "join"; readonly streams: readonly [client: SocketId, peer: SocketId] }
   /** End a stream connection, or one that is being made. */
   | { readonly do: "hang-up"; readonly via: SocketId }
+  /**
+   * Hand up ChannelData from this client, too, that no route takes, until then. An upsert: until 0 ends it. For a client
+   * that may come from elsewhere, of which the machine is to hear.
+   */
+  | { readonly do: "expect"; readonly via: SocketId; readonly from: Endpoint; readonly until: Millis }
   | { readonly do: "send"; readonly via: SocketId; readonly to: Endpoint; readonly bytes: Uint8Array }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
   | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
@@ -165,6 +170,14 @@ export type Fact =
       readonly transport: Transport;
       readonly client: Endpoint;
       readonly relayed: Endpoint;
+    }
+  /** Its client has gone elsewhere and kept it. */
+  | {
+      readonly fact: "allocation-moved";
+      readonly relay: SocketId;
+      readonly user: string;
+      readonly transport: Transport;
+      readonly client: Endpoint;
     }
   | {
       readonly fact: "allocation-closed";
@@ -241,9 +254,16 @@ export interface PlaneOptions {
   readonly report: (fact: Fact) => void;
 }
 
+/** What not every plane can do. What it cannot is refused to clients. */
+export interface PlaneAbilities {
+  /** Has a relay port that was opened for a client on UDP serve it on a stream, and the other way round. */
+  readonly changesTransport: boolean;
+}
+
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */
 export interface Dataplane {
   readonly name: string;
+  readonly abilities: PlaneAbilities;
   /**
    * Rejects with `Unavailable` when the address or port is not to be had. Port 0 asks for any free one. A listener of kind
    * `any` is named `tcp`; what comes to it over TLS is on one that is called `tls`, and else is the same.

@@ -40,6 +40,8 @@ export interface Config {
   readonly relay: boolean;
   /** Whether there are TCP allocations (RFC 6062). */
   readonly relayTcp: boolean;
+  /** Whether clients may take their allocations along to another address. */
+  readonly mobility: boolean;
   /** At most one a family. None: what this machine has. */
   readonly relayAddress: readonly RelayAddress[];
   /** First and last, both included. */

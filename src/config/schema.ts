@@ -61,6 +61,7 @@ export function configSchema(sources: SecretSources) {
     realm: realmName.prefault("sluice"),
     relay: z.boolean().prefault(true),
     "relay-tcp": z.boolean().prefault(false),
+    mobility: z.boolean().prefault(false),
     "relay-address": oneOrMore(relayAddress)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),

@@ -70,6 +70,7 @@ export interface Engine {
   /** False if a thread has more orders than it can take. */
   route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): boolean;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
+  expect(listener: number, address: string, port: number, until: number): void;
   /** The leg's socket is what it leaves by. False if that could take no more. */
   send(...to: [...to: LegArguments, bytes: Uint8Array]): boolean;
   /** For a relay port, from another plane's; or for a listener, handed up because its client had asked for something. */
@@ -108,6 +109,8 @@ export interface Judge {
   /** False if there is no room. */
   route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number, now: number]): boolean;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
+  /** False if there is no room. */
+  expect(listener: number, address: string, port: number, until: number, now: number): boolean;
   forget(socket: number): void;
   open(relay: number, address: string, port: number): void;
   size(): number;

@@ -73,6 +73,8 @@ interface OwnListener {
 
 class NativePlane implements Dataplane {
   readonly name = "native";
+  /** Threads take no packets for clients on streams. */
+  readonly abilities = { changesTransport: false };
   readonly #options: PlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
@@ -165,6 +167,9 @@ class NativePlane implements Dataplane {
         if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
         else this.#unroute(action.legs);
         break;
+      case "expect":
+        this.#expect(action);
+        break;
       case "send":
         if (this.#isElsewhere(action.via)) this.#portable.perform(action);
         else this.#send(action.via, action.to, action.bytes);
@@ -233,6 +238,16 @@ class NativePlane implements Dataplane {
     if (!from || !to) return;
     this.#engine.unroute(...from, ...to);
     this.#flushLater();
+  }
+
+  #expect(action: Action & { readonly do: "expect" }): void {
+    const { via, from, until } = action;
+    const index = this.#listeners.get(via)?.index;
+    if (index === undefined) this.#portable.perform(action);
+    else if (!this.#isClosed) {
+      this.#engine.expect(index, from.address, from.port, until);
+      this.#flushLater();
+    }
   }
 
   #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {

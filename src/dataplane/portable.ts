@@ -64,6 +64,7 @@ export function portablePlane(
 
 class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
+  readonly abilities = { changesTransport: true };
   readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
   readonly #limits: Limiter;
@@ -152,6 +153,9 @@ class PortablePlane implements Dataplane, Neighbour {
         break;
       case "unroute":
         this.#routes.unroute(action.legs);
+        break;
+      case "expect":
+        this.#routes.expect(action.via, action.from, action.until);
         break;
       case "send":
         this.#send(action.via, action.to, action.bytes);

@@ -30,6 +30,7 @@ export class RouteTable {
   readonly #arrivals = new Map<SocketId, Map<string, Map<number, Way>>>();
   readonly #routes = new Map<SocketId, Set<Route>>();
   readonly #ends = new Calendar<Route>();
+  readonly #expected = new Map<string, Millis>();
 
   constructor(mayLeave: (to: Leg) => boolean) {
     this.#mayLeave = mayLeave;
@@ -63,14 +64,26 @@ export class RouteTable {
     }
   }
 
+  /** Until then what this client sends in channels goes up where no route takes it. */
+  expect(via: SocketId, from: Endpoint, until: Millis): void {
+    const client = clientKey(via, from);
+    if (until > 0) this.#expected.set(client, until);
+    else this.#expected.delete(client);
+  }
+
+  isExpected(via: SocketId, from: Endpoint, now: Millis): boolean {
+    return this.#expected.size > 0 && now < (this.#expected.get(clientKey(via, from)) ?? 0);
+  }
+
   /** Ends every route over this socket. */
   forget(socket: SocketId): void {
     for (const route of this.#routes.get(socket) ?? []) this.#end(route);
   }
 
-  /** Forgets the routes whose end has passed. Lookups never wait for this: they see the end themselves. */
+  /** Forgets what has come to its end. Lookups never wait for this: they see the end themselves. */
   expire(now: Millis): void {
     for (const route of this.#ends.due(now)) this.#end(route);
+    for (const [client, until] of this.#expected) if (until <= now) this.#expected.delete(client);
   }
 
   has(socket: SocketId): boolean {
@@ -136,7 +149,8 @@ export function judgeAtListener(
     const data = readChannelData(bytes);
     if (!data) return "malformed";
     const way = table.find(socket, from.address, from.port, data.channel, now);
-    return way ? { way, payload: data.payload } : "no-channel";
+    if (way) return { way, payload: data.payload };
+    return table.isExpected(socket, from, now) ? "hand-up" : "no-channel";
   }
   const way = table.find(socket, from.address, from.port, "bare", now);
   if (way) return { way, payload: bytes };
@@ -154,6 +168,10 @@ export function judgeAtRelay(
   if (port === 0) return "malformed";
   const way = table.find(relay, address, port, "bare", now) ?? table.find(relay, address, 0, "bare", now);
   return way ? { way, payload: bytes } : "no-permission";
+}
+
+function clientKey(via: SocketId, { address, port }: Endpoint): string {
+  return `${via} ${address} ${port}`;
 }
 
 /** Port and framing in 31 bits, so that the map's keys stay small integers. */

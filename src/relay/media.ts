@@ -107,6 +107,8 @@ export async function openMedia(
     limits: config.quota,
     relays: config.relay,
     relaysTcp: config.relayTcp,
+    mobility: config.mobility,
+    abilities: plane.abilities,
     rates: config.rate,
     replyRate: config.replyBudget,
     alternates: {

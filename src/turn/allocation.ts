@@ -12,6 +12,7 @@ import {
   type SocketId,
 } from "../contract.ts";
 import type { FiveTuple, Identity } from "./request.ts";
+import type { Roaming } from "./roaming.ts";
 
 /** One relayed transport address. A dual allocation has two, each with a life of its own. */
 export interface RelayPort {
@@ -30,6 +31,12 @@ const noticeMillis = 1000;
 const transactionMillis = 20;
 const transactionsAtOnce = 500;
 
+interface NamedRoute {
+  /** A peer's address, or the number of a channel. */
+  readonly name: string | number;
+  readonly legs: Route;
+}
+
 interface Channel {
   readonly number: number;
   readonly peer: Endpoint;
@@ -37,7 +44,9 @@ interface Channel {
 }
 
 export class Allocation {
-  readonly tuple: FiveTuple;
+  /** Where its client is, or was before it left. */
+  #tuple: FiveTuple;
+  #hasClient = true;
   /** Towards peers. */
   readonly transport: "udp" | "tcp";
   readonly username: string;
@@ -51,6 +60,8 @@ export class Allocation {
   credentialUntil: Millis;
   /** As Latin-1: a text weighs a third of an array of bytes, which would also hold on to the pool that it lies in. */
   #answer: string | undefined;
+  /** Of a client that may come back from elsewhere. */
+  roaming: Roaming | undefined;
   /** By when its ports are to be open. */
   readonly #openBy: Millis;
   readonly #ports = new Map<Family, RelayPort & { readonly until: Millis }>();
@@ -68,7 +79,7 @@ export class Allocation {
       readonly openBy: Millis;
     },
   ) {
-    this.tuple = of.tuple;
+    this.#tuple = of.tuple;
     this.transport = of.transport;
     this.transaction = of.transaction;
     this.since = of.since;
@@ -93,6 +104,15 @@ export class Allocation {
     if (restedAt > now + transactionsAtOnce * transactionMillis) return false;
     this.#restedAt = restedAt;
     return true;
+  }
+
+  get tuple(): FiveTuple {
+    return this.#tuple;
+  }
+
+  /** False from when its client's connection has ended until it is back. */
+  get hasClient(): boolean {
+    return this.#hasClient;
   }
 
   /** False while its relay ports are being opened. */
@@ -120,6 +140,11 @@ export class Allocation {
     return port && port.until > now ? port.relay : undefined;
   }
 
+  /** Whether it has any relay port that has not come to its end. */
+  lives(now: Millis): boolean {
+    return [...this.#ports.values()].some(({ until }) => until > now);
+  }
+
   /** Gives it a relay port, or a longer life to the one it has, and returns the seconds of it. */
   open(port: RelayPort, now: Millis, lifetimeSeconds: number): number {
     const until = Math.min(now + lifetimeSeconds * 1000, this.credentialUntil);
@@ -132,6 +157,13 @@ export class Allocation {
   prolong(families: readonly Family[], now: Millis, lifetimeSeconds: number): number {
     const ports = families.flatMap((family) => this.#ports.get(family) ?? []);
     return Math.max(0, ...ports.map((port) => this.open(port, now, lifetimeSeconds)));
+  }
+
+  /** Its client is gone with all routes to it, and has until then to come back. */
+  leave(until: Millis): void {
+    this.#hasClient = false;
+    for (const port of this.#ports.values())
+      this.#ports.set(port.family, { ...port, until: Math.min(port.until, until) });
   }
 
   /** Takes out the relay port of a family, with all that hangs on it. */
@@ -195,18 +227,39 @@ export class Allocation {
     this.permit(peer.address, now);
   }
 
+  /** Who a channel is bound to. */
+  peerOf(number: number, now: Millis): Endpoint | undefined {
+    const channel = this.#channels.get(number);
+    return channel && channel.until > now ? channel.peer : undefined;
+  }
+
+  /** Its client is there from now on: the routes that are to stand, and those that are not any more. */
+  moveTo(tuple: FiveTuple, now: Millis): { readonly routes: Route[]; readonly former: Route[] } {
+    const former = this.#wanted(now).map(({ legs }) => legs);
+    this.#tuple = tuple;
+    this.#hasClient = true;
+    this.#told.clear();
+    return { routes: this.routes(now), former };
+  }
+
   /**
    * What a plane does not know yet about peers at these addresses, or at all: a route of indications for each permission,
    * a numbered one for each channel. None outlives what it rests on. Streams have no routes.
    */
-  routes(now: Millis, addresses: ReadonlySet<string> = new Set(this.#permissions.keys())): Route[] {
-    const routes: Route[] = [];
-    if (this.transport === "tcp") return routes;
+  routes(now: Millis, addresses?: ReadonlySet<string>): Route[] {
+    const unknown = this.#wanted(now, addresses).filter(({ name, legs }) => !this.#isKnown(name, legs[0].until));
+    return unknown.map(({ legs }) => legs);
+  }
+
+  #wanted(now: Millis, addresses: ReadonlySet<string> = new Set(this.#permissions.keys())): NamedRoute[] {
+    if (!this.#hasClient || this.transport === "tcp") return [];
+    const routes: NamedRoute[] = [];
     const add = (framing: "indication" | number, peer: Endpoint, until: Millis) => {
       const port = this.#ports.get(familyOf(peer.address));
       const end = Math.min(until, this.#permissions.get(peer.address) ?? 0, port?.until ?? 0);
-      if (!port || end <= now || this.#isKnown(framing === "indication" ? peer.address : framing, end)) return;
-      routes.push(this.#route(port, framing, peer, end));
+      if (!port || end <= now) return;
+      const name = framing === "indication" ? peer.address : framing;
+      routes.push({ name, legs: this.#route(port, framing, peer, end) });
     };
     for (const address of addresses) add("indication", { address, port: 0 }, Number.POSITIVE_INFINITY);
     for (const { number, peer, until } of this.#channels.values()) {

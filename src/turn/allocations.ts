@@ -6,6 +6,7 @@ import { hostOf } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
 import { connectionKey, type FiveTuple, type Refusal, refuse } from "./request.ts";
+import { Roaming } from "./roaming.ts";
 
 /** How many answers to deleting Refreshes are kept for retransmissions of them. */
 const farewellsKept = 4096;
@@ -20,6 +21,11 @@ interface Farewell {
 export class Allocations {
   readonly #limits: Limits;
   readonly #byTuple = new Map<string, Allocation>();
+  /** By where the client is expected next. */
+  readonly #expected = new Map<string, Allocation>();
+  /** Those whose clients may come back from elsewhere. */
+  readonly #byNumber = new Map<number, Allocation>();
+  #lastNumber = 0;
   readonly #perUser = new Map<string, number>();
   readonly #perAddress = new Map<string, number>();
   readonly #ends = new Calendar<Allocation>();
@@ -35,21 +41,31 @@ export class Allocations {
   }
 
   /** May be past its end, until `due` has given it out. */
-  find(tuple: FiveTuple): Allocation | undefined {
-    return this.#byTuple.get(tuple.key);
+  find({ key }: Pick<FiveTuple, "key">): Allocation | undefined {
+    return this.#byTuple.get(key) ?? this.#expected.get(key);
   }
 
-  /** The one that a stream connection had. */
+  /** The one that a stream connection has. */
   findByConnection(via: SocketId): Allocation | undefined {
-    return this.#byTuple.get(connectionKey(via));
+    return this.find({ key: connectionKey(via) });
   }
 
   /** Why there cannot be one more for this user at this address, if there cannot. */
   refusalOfOneMore(user: string, tuple: FiveTuple): Refusal | undefined {
-    const { allocations, allocationsPerUser, allocationsPerAddress } = this.#limits;
+    const { allocations, allocationsPerUser } = this.#limits;
     if ((this.#perUser.get(user) ?? 0) >= allocationsPerUser) return refuse(486);
-    if ((this.#perAddress.get(hostOf(tuple.from.address)) ?? 0) >= allocationsPerAddress) return refuse(486);
+    if (!this.#hasRoomAt(tuple)) return refuse(486);
     return this.#byTuple.size >= allocations ? refuse(508) : undefined;
+  }
+
+  /** Why this one cannot go there, if it cannot. */
+  refusalToMove({ tuple }: Allocation, to: FiveTuple): Refusal | undefined {
+    const isSameHost = hostOf(tuple.from.address) === hostOf(to.from.address);
+    return isSameHost || this.#hasRoomAt(to) ? undefined : refuse(486);
+  }
+
+  #hasRoomAt({ from }: FiveTuple): boolean {
+    return (this.#perAddress.get(hostOf(from.address)) ?? 0) < this.#limits.allocationsPerAddress;
   }
 
   add(allocation: Allocation): void {
@@ -64,15 +80,53 @@ export class Allocations {
     this.#ends.file(allocation, allocation.until);
   }
 
+  /** Its client may come back from elsewhere. */
+  letRoam(allocation: Allocation): Roaming {
+    this.#lastNumber += 1;
+    const roaming = new Roaming(this.#lastNumber);
+    allocation.roaming = roaming;
+    this.#byNumber.set(roaming.number, allocation);
+    return roaming;
+  }
+
+  /** The one whose `Roaming` has this number. */
+  findRoaming(number: number): Allocation | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** What comes from there is its client's, too, as is what comes from where it is. */
+  expect(allocation: Allocation, tuple: FiveTuple): void {
+    this.#expected.set(tuple.key, allocation);
+  }
+
+  unexpect(tuple: FiveTuple): void {
+    this.#expected.delete(tuple.key);
+  }
+
+  /** To be called before its tuple changes. */
+  move(allocation: Allocation, to: FiveTuple): void {
+    this.#byTuple.delete(allocation.tuple.key);
+    this.#byTuple.set(to.key, allocation);
+    count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
+    count(this.#perAddress, hostOf(to.from.address), 1);
+  }
+
   /** Takes it out and says what to do about it. One whose relay ports are still being opened is closed after that. */
   end(allocation: Allocation, why: ClosedFact["why"]): Action[] {
     const { key } = allocation.tuple;
     if (this.#byTuple.get(key) !== allocation) return [];
     this.#byTuple.delete(key);
+    this.#forgetRoaming(allocation);
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
     count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
     return allocation.families.flatMap((family) => closing(allocation, family, why));
+  }
+
+  #forgetRoaming({ roaming }: Allocation): void {
+    if (!roaming) return;
+    this.#byNumber.delete(roaming.number);
+    if (roaming.next) this.unexpect(roaming.next);
   }
 
   /** Ends its relayed addresses of these families; with the last of them, all of it. */

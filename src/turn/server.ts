@@ -1,6 +1,6 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
-import type { Action, Endpoint, Family, Input, Machine, Millis, SocketId } from "../contract.ts";
+import type { Action, Endpoint, Family, Input, Machine, Millis, PlaneAbilities, SocketId } from "../contract.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import type { Allocation } from "./allocation.ts";
@@ -10,6 +10,8 @@ import { type Ban, Bans } from "./bans.ts";
 import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
+import { MobilityTickets } from "./mobility-tickets.ts";
+import { hungUp, settle } from "./moving.ts";
 import { Nonces } from "./nonce.ts";
 import { type AllocationView, obey, viewOf } from "./orders.ts";
 import { type PeerConnection, PeerConnections } from "./peer-connections.ts";
@@ -30,11 +32,13 @@ import {
 import { abandon, allocate, failed, opened } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
+import { channelData } from "./requests/channel-data.ts";
 import { connect, peerArrived } from "./requests/connect.ts";
 import { connectionBind } from "./requests/connection-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { refresh } from "./requests/refresh.ts";
+import { resume } from "./requests/resume.ts";
 import { send } from "./requests/send.ts";
 import { Reservations } from "./reservations.ts";
 import type { Opening, Turn } from "./turn.ts";
@@ -65,6 +69,10 @@ export interface TurnOptions {
   readonly alternates?: AlternatesOptions;
   /** Whether there are TCP allocations (RFC 6062). False if not said. */
   readonly relaysTcp?: boolean;
+  /** Whether clients may take their allocations elsewhere (RFC 8016). Not if not said. */
+  readonly mobility?: boolean;
+  /** Of the plane that carries out what we decide; nothing, if not said. */
+  readonly abilities?: PlaneAbilities;
   /** What strangers can make us send to one network. */
   readonly replyRate?: ReplyRate;
   readonly newSocketId: () => SocketId;
@@ -119,12 +127,14 @@ export class TurnServer implements Machine {
       relays = true,
       relaysTcp = false,
       alternates = noAlternates,
+      mobility = false,
       ...rest
     } = others;
     this.#methods = relays ? new Set([...turnMethods, ...(relaysTcp ? streamMethods : [])]) : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       rates: {},
+      abilities: { changesTransport: false },
       ...rest,
       relaysTcp,
       software,
@@ -133,6 +143,7 @@ export class TurnServer implements Machine {
       reservations: new Reservations(nonceSecret),
       alternates: new Alternates(alternates, nonceSecret),
       connections: new PeerConnections(options.limits, nonceSecret),
+      tickets: mobility ? new MobilityTickets(nonceSecret) : undefined,
       bans: new Bans(),
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
@@ -165,7 +176,7 @@ export class TurnServer implements Machine {
       case "peer-arrived":
         return peerArrived(now, input, this.#turn);
       case "hung-up":
-        return this.#hungUp(input.via);
+        return this.#hungUp(now, input.via);
       case "ordered":
         return obey(now, input.order, this.#turn);
       case "ticked":
@@ -176,8 +187,9 @@ export class TurnServer implements Machine {
   #receive(now: Millis, { on, via, from, bytes }: Datagram): Action[] {
     if (this.#turn.bans.holdsClient(from.address, now)) return [];
     const message = decode(bytes);
-    if (!message) return [];
-    const request = { now, tuple: fiveTuple(on, via, from), message, bytes };
+    const tuple = fiveTuple(on, via, from);
+    if (!message) return channelData(now, tuple, bytes, this.#turn);
+    const request = { now, tuple, message, bytes };
     if (message.class === "request") return this.#answer(request);
     return message.class === "indication" && message.method === Method.send ? send(request, this.#turn) : [];
   }
@@ -197,7 +209,8 @@ export class TurnServer implements Machine {
 
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
-    return [...expired, ...this.#conclude(request, this.#decide(authentic), identity)];
+    const arrived = this.#welcome(authentic);
+    return [...expired, ...arrived, ...this.#conclude(request, this.#decide(authentic), identity)];
   }
 
   /** Over a stream nobody asks in another's name, so nothing is counted there. */
@@ -233,11 +246,22 @@ export class TurnServer implements Machine {
 
     const replayed = this.#turn.allocations.farewell(tuple, transactionOf(message));
     if (replayed) return { replayed };
+    const { mobilityTicket } = message.attributes;
+    if (message.method === Method.refresh && mobilityTicket) return resume(request, mobilityTicket, this.#turn);
     const allocation = this.#turn.allocations.find(tuple);
     if (!allocation?.isOpen) return refuse(437);
     if (allocation.username !== identity.username) return refuse(441);
     if (!allocation.admitsTransaction(request.now)) return { postponed: [] };
     return onAllocationMethod(request, allocation, this.#turn);
+  }
+
+  /** A client that shows a ticket again has not heard our answer to it, so it stays where it was. */
+  #welcome({ now, tuple, message, identity }: AuthenticRequest): Action[] {
+    const { allocations } = this.#turn;
+    const allocation = allocations.find(tuple);
+    const isAsking = message.method === Method.refresh && message.attributes.mobilityTicket !== undefined;
+    if (isAsking || allocation?.username !== identity.username) return [];
+    return settle(allocation, tuple, now, allocations);
   }
 
   #endIfExpired({ now, tuple }: Request): Action[] {
@@ -254,12 +278,11 @@ export class TurnServer implements Machine {
     ];
   }
 
-  #hungUp(via: SocketId): Action[] {
+  #hungUp(now: Millis, via: SocketId): Action[] {
     const { allocations, connections } = this.#turn;
     const connection = connections.findByPeer(via);
     if (connection) connections.remove(connection);
-    const allocation = allocations.findByConnection(via);
-    return allocation ? allocations.end(allocation, "hung-up") : [];
+    return hungUp(via, now, allocations);
   }
 
   #peerConnected(now: Millis, peer: SocketId): Action[] {

@@ -1,12 +1,13 @@
 // What the requests of the TURN server share.
 
-import type { Family, SocketId } from "../contract.ts";
+import type { Family, PlaneAbilities, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
 import type { Alternates } from "./alternates.ts";
 import type { Bans } from "./bans.ts";
 import type { Limits } from "./limits.ts";
+import type { MobilityTickets } from "./mobility-tickets.ts";
 import type { PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
@@ -20,6 +21,9 @@ export interface Turn {
   readonly openings: Map<SocketId, Opening>;
   readonly reservations: Reservations;
   readonly connections: PeerConnections;
+  /** Undefined where no allocation may move. */
+  readonly tickets: MobilityTickets | undefined;
+  readonly abilities: PlaneAbilities;
   readonly bans: Bans;
   readonly limits: Limits;
   readonly rates: Rates;

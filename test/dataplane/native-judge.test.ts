@@ -107,6 +107,7 @@ interface Arrival {
 type Step =
   | { readonly route: readonly [Leg, Leg]; readonly mayLeave: boolean }
   | { readonly unroute: readonly [Leg, Leg] }
+  | { readonly expect: Endpoint; readonly at: number; readonly until: Millis }
   | { readonly forget: number }
   | { readonly now: Millis }
   | Arrival;
@@ -114,6 +115,7 @@ type Step =
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ route, mayLeave: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ unroute: route }) },
+  { weight: 1, arbitrary: fc.record({ expect: end, at: fc.constantFrom(...listeners), until }) },
   { weight: 1, arbitrary: fc.record({ forget: fc.constantFrom(...relays) }) },
   { weight: 1, arbitrary: fc.record({ now: fc.nat(20) }) },
   { weight: 8, arbitrary: fc.record({ at: fc.constantFrom(...listeners, ...relays), from: end, bytes: packet }) },
@@ -132,6 +134,10 @@ class Pair {
     else if ("unroute" in step) {
       this.#table.unroute(step.unroute);
       this.#native.unroute(...argumentsOf(step.unroute[0], true), ...argumentsOf(step.unroute[1], true));
+    } else if ("expect" in step) {
+      this.#table.expect(step.at, step.expect, step.until);
+      const { address, port } = step.expect;
+      expect(this.#native.expect(step.at, address, port, step.until, this.#now)).toBe(true);
     } else if ("forget" in step) {
       this.#table.forget(step.forget);
       this.#native.forget(step.forget);

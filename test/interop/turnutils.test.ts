@@ -32,6 +32,7 @@ beforeAll(async () => {
     tls: makeCertificate(folder, ["relay.example.org"]),
     user: { alice: "wonderland" },
     secret: "rabbit",
+    mobility: true,
     loopback: true,
     "relay-address": ["127.0.0.1", "::1"],
     "relay-tcp": true,
@@ -118,6 +119,11 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     ["when it asks more than it has to", "udp", [...alice, "-G"]],
     ["when it hangs up now and then", "udp", [...alice, "-B"]],
     ["when it pads ChannelData", "udp", [...alice, "-D"]],
+    ["when it takes its allocation along, over UDP", "udp", [...alice, "-M"]],
+    ["when it takes its allocation along, over UDP, in indications", "udp", [...alice, "-M", "-s"]],
+    ["when it takes its allocation along, over TCP", "tcp", [...alice, "-M"]],
+    ["when it takes its allocation along, over TLS", "tls", [...alice, "-M"]],
+    ["when it takes a relayed address of each family along", "udp", [...alice, "-M", "-Z"]],
   ] as const)("%s", async ([, transport, options]) => {
     expect(await totals(transport, options)).toEqual(all);
   });

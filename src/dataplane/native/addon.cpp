@@ -24,6 +24,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::setOwner>("setOwner"),
                            InstanceMethod<&EngineBinding::route>("route"),
                            InstanceMethod<&EngineBinding::unroute>("unroute"),
+                           InstanceMethod<&EngineBinding::expect>("expect"),
                            InstanceMethod<&EngineBinding::send>("send"),
                            InstanceMethod<&EngineBinding::arrive>("arrive"),
                            InstanceMethod<&EngineBinding::flush>("flush"),
@@ -139,6 +140,11 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   }
 
   void unroute(const Napi::CallbackInfo& info) { engine_->unroute(legOf(info, 0), legOf(info, legArguments)); }
+
+  /** Listener, address and port of the client, and until when. */
+  void expect(const Napi::CallbackInfo& info) {
+    engine_->expect(uint32Of(info[0]), endpointOf(info[1], info[2]), microsOf(info[3]));
+  }
 
   /** A leg, of which the socket is what it leaves by, and the bytes. */
   Napi::Value send(const Napi::CallbackInfo& info) {

@@ -15,7 +15,7 @@
 namespace sluice {
 
 struct Command {
-  enum class Kind : uint8_t { listen, openRelay, closeRelay, route, unroute, send, arrive, stop };
+  enum class Kind : uint8_t { listen, openRelay, closeRelay, route, unroute, expect, send, arrive, stop };
 
   Kind kind;
   /** route: whether packets of that leg arrive at this worker. */
@@ -23,12 +23,12 @@ struct Command {
   bool hasPeer = false;
   /** arrive: how many relay ports it has passed through, this one included. */
   unsigned hops = 0;
-  /** listen, openRelay, closeRelay, send: the socket; arrive: the relay port or the listener. */
+  /** listen, openRelay, closeRelay, expect, send: the socket; arrive: the relay port or the listener. */
   uint32_t socket = 0;
   int fd = -1;
   Micros until = 0;
   Leg client{};
-  /** route, unroute; send: where to, and whether it may leave; arrive: where from. */
+  /** route, unroute; send: where to, and whether it may leave; expect, arrive: where from. */
   Leg peer{};
   /** Where its bytes lie among those of the list. */
   uint32_t offset = 0;

@@ -233,6 +233,12 @@ void Engine::unroute(const Leg& client, const Leg& peer) {
   if (homeOf(peer) != homeOf(client)) push(homeOf(peer), command);
 }
 
+void Engine::expect(uint32_t listener, const Endpoint& from, Micros until) {
+  Leg client{};
+  client.peer = from;
+  push(shared_.homeOf(from), {.kind = Command::Kind::expect, .socket = listener, .until = until, .peer = client});
+}
+
 bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
   if (isRelay(socket)) {
     const uint8_t worker = shared_.relays[slotOf(socket)].worker;

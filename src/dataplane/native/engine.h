@@ -57,6 +57,7 @@ class Engine {
   /** False if a worker has more orders than it can take. */
   bool route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
+  void expect(uint32_t listener, const Endpoint& from, Micros until);
   /** Out of a listener at once, out of a relay port when its worker gets to it. False if these can take no more. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */

@@ -14,6 +14,7 @@ class JudgeBinding : public Napi::ObjectWrap<JudgeBinding> {
                        {
                            InstanceMethod<&JudgeBinding::route>("route"),
                            InstanceMethod<&JudgeBinding::unroute>("unroute"),
+                           InstanceMethod<&JudgeBinding::expect>("expect"),
                            InstanceMethod<&JudgeBinding::forget>("forget"),
                            InstanceMethod<&JudgeBinding::open>("open"),
                            InstanceMethod<&JudgeBinding::size>("size"),
@@ -37,6 +38,11 @@ class JudgeBinding : public Napi::ObjectWrap<JudgeBinding> {
   }
 
   void unroute(const Napi::CallbackInfo& info) { table_.unroute(legOf(info, 0), legOf(info, legArguments)); }
+  /** Listener, address, port, until when, and now. */
+  Napi::Value expect(const Napi::CallbackInfo& info) {
+    const bool hasRoom = table_.expect(uint32Of(info[0]), endpointOf(info[1], info[2]), microsOf(info[3]), microsOf(info[4]));
+    return Napi::Boolean::New(info.Env(), hasRoom);
+  }
   void forget(const Napi::CallbackInfo& info) { table_.forget(slotOf(uint32Of(info[0]))); }
   void open(const Napi::CallbackInfo& info) { table_.open(uint32Of(info[0]), endpointOf(info[1], info[2])); }
   Napi::Value size(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), table_.size()); }

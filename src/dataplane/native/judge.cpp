@@ -136,6 +136,7 @@ Verdict judgeAtListener(Table& table, uint32_t socket, const Endpoint& from, con
   if (length > 0 && bytes[0] >> 6 == 1) {
     if (length < 4 || length < 4u + read16(bytes + 2)) return dropped(Drop::malformed);
     Way* way = table.find(Key::of(socket, from, read16(bytes)), now);
+    if (!way && table.find(Key::of(socket, from, Key::expected), now)) return {.fate = Fate::handUp};
     if (!way) return dropped(Drop::noChannel);
     return {.fate = Fate::forward, .offset = 4, .length = read16(bytes + 2), .way = way};
   }

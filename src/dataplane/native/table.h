@@ -51,6 +51,8 @@ struct Key {
 
   /** In place of a framing that packets can have: that a client is known. */
   static constexpr uint16_t presence = 3;
+  /** The same: that ChannelData from there is handed up where no route takes it. */
+  static constexpr uint16_t expected = 4;
 
   static Key of(uint32_t socket, const Endpoint& from, uint16_t framing) {
     return {from.address, {}, socket, from.port, static_cast<uint16_t>(framing | (from.family == 6 ? 0x8000 : 0))};
@@ -139,6 +141,17 @@ class Table {
     if (toPeer && isSameLeg(toPeer->from, client) && isSameLeg(toPeer->to, peer)) end(*toPeer);
     Way* toClient = at(Key::of(peer.socket, peer.peer, peer.framing));
     if (toClient && isSameLeg(toClient->from, peer) && isSameLeg(toClient->to, client)) end(*toClient);
+  }
+
+  /** Has ChannelData from this client handed up until then, where no route takes it. False if there is no room. */
+  bool expect(uint32_t socket, const Endpoint& from, Micros until, Micros now) {
+    const Key key = Key::of(socket, from, Key::expected);
+    if (Way* way = at(key)) end(*way);
+    if (until <= now) return true;
+    if (used_ - free_ + 1 > ways_.size()) return false;
+    const Leg nowhere{.socket = socket, .framing = Key::expected, .peer = from, .mayLeave = false, .ownAddress = noOwnAddress};
+    file(key, nowhere, nowhere, until, true);
+    return true;
   }
 
   /** Ends every route over this relay port. */

@@ -30,6 +30,9 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const transport = transportOf(request, turn);
   if (typeof transport === "object") return transport;
 
+  const immobility = refusalOfMobility(request, turn);
+  if (immobility) return immobility;
+
   // Step 4 is about an attribute that we do not comprehend. Step 5.
   const reservation = reservationOf(request, turn);
   if (reservation && "refused" in reservation) return reservation;
@@ -69,6 +72,14 @@ function transportOf({ message, tuple }: AuthenticRequest, turn: Turn): Allocati
   if (requestedTransport !== tcp || !turn.relaysTcp) return refuse(442);
   const isMalformed = tuple.on.transport === "udp" || dontFragment || evenPort || reservationToken !== undefined;
   return isMalformed ? refuse(400) : "tcp";
+}
+
+/** RFC 8016 section 3.1: whoever wants a ticket shows an empty one. Streams of a TCP allocation cannot go along. */
+function refusalOfMobility({ message }: AuthenticRequest, { tickets }: Turn): Refusal | undefined {
+  const { mobilityTicket, requestedTransport } = message.attributes;
+  if (mobilityTicket === undefined) return undefined;
+  if (!tickets || requestedTransport === tcp) return refuse(405);
+  return mobilityTicket.length > 0 ? refuse(400) : undefined;
 }
 
 /** What the request has a token for, if it has one. */
@@ -156,6 +167,8 @@ function allocated(
     allocation.open(port, now, desiredLifetime(request.message.attributes.lifetime)),
   );
   turn.allocations.file(allocation);
+  const isMobile = request.message.attributes.mobilityTicket !== undefined;
+  const { number } = isMobile ? turn.allocations.letRoam(allocation) : {};
   const facts = ports.map(({ relay, relayed }): Fact => {
     const { transport } = tuple.on;
     return { fact: "allocation-opened", relay, user, transport, client: tuple.from, relayed };
@@ -167,6 +180,7 @@ function allocated(
       reservationToken: reservation?.token,
       xorMappedAddress: tuple.from,
       addressErrorCode,
+      mobilityTicket: number === undefined ? undefined : turn.tickets?.seal({ number, issue: 0 }),
       software: turn.software,
     },
     actions: facts.map((fact) => ({ do: "report", fact })),

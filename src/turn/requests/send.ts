@@ -1,6 +1,7 @@
 // Send: data for a peer that has a permission (RFC 8656 section 11.2). What is wrong with it is discarded in silence.
 
 import { type Action, familyOf } from "../../contract.ts";
+import { settle } from "../moving.ts";
 import type { Request } from "../request.ts";
 import type { Turn } from "../turn.ts";
 import { isMalformed, unknownAttributes } from "../unknown-attributes.ts";
@@ -11,9 +12,10 @@ export function send({ now, message, tuple }: Request, turn: Turn): Action[] {
   if (unknownAttributes(message).length > 0) return [];
 
   const allocation = turn.allocations.find(tuple);
-  const relay = allocation?.relayFor(familyOf(peer.address), now);
-  if (allocation?.transport !== "udp" || relay === undefined) return [];
-  if (!allocation.isPermitted(peer.address, now)) return [];
-  if (!turn.peers.mayPermit(peer.address, peer.port)) return [];
-  return [{ do: "send", via: relay, to: peer, bytes: data }];
+  if (allocation?.transport !== "udp") return [];
+  const arrived = settle(allocation, tuple, now, turn.allocations);
+  const relay = allocation.relayFor(familyOf(peer.address), now);
+  if (relay === undefined || !allocation.isPermitted(peer.address, now)) return arrived;
+  if (!turn.peers.mayPermit(peer.address, peer.port)) return arrived;
+  return [...arrived, { do: "send", via: relay, to: peer, bytes: data }];
 }

@@ -1,7 +1,7 @@
 // Which way a packet goes between clients on UDP and their peers, and what stops it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Endpoint, Family, Leg, Listener, SocketId } from "../../../src/contract.ts";
+import type { Endpoint, Family, Leg, Listener, Millis, SocketId } from "../../../src/contract.ts";
 import { decode, encode } from "../../../src/stun/message.ts";
 import { Method } from "../../../src/stun/methods.ts";
 import { anyPort, channelData, loopback, type Make, Rig, type UdpEnd, until } from "../rig.ts";
@@ -220,6 +220,64 @@ export function describeRouting(make: Make): void {
       expect(Buffer.from(decode(await on.client.next())?.attributes.data ?? []).toString()).toBe("peer");
       await rig.expectDropped("no-permission", 1);
     });
+  });
+
+  describe("a client that is expected", () => {
+    function expectFrom({ listener }: Scene, client: UdpEnd, until: Millis): void {
+      rig.plane.perform({ do: "expect", via: listener.socket, from: client.at, until });
+    }
+
+    test("has its ChannelData handed up, until then or for as long as it is expected", async () => {
+      const on = await scene();
+      rig.route(...channelLegs(on));
+      const frame = channelData(channel, "here");
+      expectFrom(on, on.client, rig.now + 1000);
+      on.client.send(channelData(channel, "routed"), on.listener.at);
+      expect((await on.peer.next()).toString()).toBe("routed");
+      const other = await rig.udp();
+      expectFrom(on, other, rig.now + 1000);
+      other.send(frame, on.listener.at);
+      const { is, via, from, bytes } = { via: 0, from: other.at, bytes: Buffer.alloc(0), ...(await rig.handed.next()) };
+      expect({ is, via, from, bytes: Buffer.from(bytes) }).toEqual({
+        is: "datagram",
+        via: on.listener.socket,
+        from: other.at,
+        bytes: frame,
+      });
+      rig.now += 999;
+      other.send(frame, on.listener.at);
+      expect(await rig.handed.next()).toMatchObject({ is: "datagram", from: other.at });
+      rig.now += 1;
+      other.send(frame, on.listener.at);
+      await rig.expectDropped("no-channel", 1);
+      expectFrom(on, other, rig.now + 1000);
+      expectFrom(on, other, 0);
+      other.send(frame, on.listener.at);
+      await rig.expectDropped("no-channel", 2);
+    });
+
+    test.each([1, 2, 3, 4, 5, 6])(
+      "is served through the same relay port once its routes are there, %d times",
+      async (times) => {
+        let on = await scene();
+        rig.route(...channelLegs(on));
+        for (let time = 0; time < times; time++) on = await move(on, await rig.udp());
+        on.client.send(channelData(channel, "out"), on.listener.at);
+        expect(await on.peer.nextFrom()).toEqual({ bytes: Buffer.from("out"), from: on.at });
+        on.peer.send("in", on.at);
+        expect(await on.client.next()).toEqual(channelData(channel, "in"));
+      },
+    );
+
+    async function move(former: Scene, client: UdpEnd): Promise<Scene> {
+      const on = { ...former, client };
+      rig.route(...channelLegs(on));
+      rig.unroute(...channelLegs(former));
+      const dropped = rig.plane.counters().dropped["no-channel"];
+      former.client.send(channelData(channel, "from before"), on.listener.at);
+      await rig.expectDropped("no-channel", dropped + 1);
+      return on;
+    }
   });
 
   describe("a route ends", () => {
