@@ -34,7 +34,8 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
     const untilSeconds = Math.floor(at / 1000) + lifetimeSeconds;
     return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
   };
-  return startComponent({
+  const operations = operationsOn({ media, histories, doors, mint });
+  const component = startComponent({
     service,
     domain,
     secret: xmpp.secret,
@@ -47,7 +48,18 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
     // The same from start to start, so that quotas and logs know a user again; and of no use for anything else.
     userKey: createHmac("sha256", secret).update("users of the XMPP component").digest(),
     mint: (user, at) => mint(user, credentialLifetimeSeconds, at),
-    console: { administrators, operations: operationsOn({ media, histories, doors, mint }) },
+    isDisabled: (user) => media.operator.bans().some(({ whom }) => "user" in whom && whom.user === user),
+    console: {
+      administrators,
+      operations: {
+        ...operations,
+        ban(whom, until) {
+          const isBanned = operations.ban(whom, until);
+          if (isBanned && "user" in whom) component.withdraw(whom.user);
+          return isBanned;
+        },
+      },
+    },
     version: version(),
     report: (fact) => {
       if (fact.fact === "credentials-issued") histories.hear(now(), fact);
@@ -59,4 +71,5 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
     },
     now,
   });
+  return component;
 }

@@ -44,6 +44,7 @@ export async function ejabberd(): Promise<XmppServer> {
       await addUser(httpPort, otherDomain, "mallory");
       hasUsers = true;
     },
+    addUser: (name) => addUser(httpPort, domain, name),
     stop: () => server.stop(),
     discard: () => server.discard(),
   };

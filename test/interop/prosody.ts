@@ -24,6 +24,7 @@ export async function prosody(): Promise<XmppServer> {
     bosh: `http://127.0.0.1:${httpPort}/http-bind`,
     webSocket: `ws://127.0.0.1:${httpPort}/xmpp-websocket`,
     start: () => server.start(),
+    addUser: async (name) => addUser(folder, domain, name),
     stop: () => server.stop(),
     discard: () => server.discard(),
   };
@@ -56,6 +57,7 @@ component_interfaces = { "127.0.0.1" }
 modules_disabled = { "s2s" }
 authentication = "internal_plain"
 c2s_require_encryption = false
+c2s_stanza_size_limit = 1048576
 allow_unencrypted_plain_auth = true
 http_ports = { ${httpPort} }
 http_interfaces = { "127.0.0.1" }

@@ -19,6 +19,8 @@ export interface XmppServer {
   readonly bosh: string;
   readonly webSocket: string;
   start(): Promise<void>;
+  /** One more account at `domain`, with the password of all. */
+  addUser(name: string): Promise<void>;
   /** It can be started again, with the accounts it had. */
   stop(): Promise<void>;
   /** Stops it for good: nothing of it is left behind. */
