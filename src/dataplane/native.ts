@@ -20,6 +20,7 @@ import {
 } from "../contract.ts";
 import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { canonicalAddress } from "./endpoint.ts";
+import { Expectations } from "./expectations.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
@@ -81,6 +82,8 @@ class NativePlane implements Dataplane {
   readonly #threads: number;
   readonly #budget: HandUpBudget;
   readonly #listeners = new Map<SocketId, OwnListener>();
+  /** What threads know of this, too: else a client's ChannelData goes back to them behind the orders of meanwhile. */
+  readonly #expected = new Expectations();
   readonly #relays: NativeRelays;
   readonly #crossings: readonly UpRing[];
   readonly #portable: Dataplane & Neighbour;
@@ -245,6 +248,8 @@ class NativePlane implements Dataplane {
     const index = this.#listeners.get(via)?.index;
     if (index === undefined) this.#portable.perform(action);
     else if (!this.#isClosed) {
+      this.#expected.expire(this.#options.now());
+      this.#expected.expect(via, from, until);
       this.#engine.expect(index, from.address, from.port, until);
       this.#flushLater();
     }
@@ -308,9 +313,11 @@ class NativePlane implements Dataplane {
 
   #handUp({ listener: on, index }: OwnListener, { from, bytes }: HandedUp): void {
     if (this.#isClosed) return;
+    const now = this.#options.now();
+    const goesUp = !startsLikeChannelData(bytes) || this.#expected.has(on.socket, from, now);
     if (this.#options.mayEnter?.(from.address) === false) this.#counters.forbidden += 1;
-    else if (!this.#budget.admits(from.address, this.#options.now())) this.#counters.flooded += 1;
-    else if (startsLikeChannelData(bytes)) this.#arriveAt(index, from, bytes, 0);
+    else if (!this.#budget.admits(from.address, now)) this.#counters.flooded += 1;
+    else if (!goesUp) this.#arriveAt(index, from, bytes, 0);
     else this.#options.hand({ is: "datagram", on, via: on.socket, from, bytes });
   }
 

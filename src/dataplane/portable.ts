@@ -155,7 +155,7 @@ class PortablePlane implements Dataplane, Neighbour {
         this.#routes.unroute(action.legs);
         break;
       case "expect":
-        this.#routes.expect(action.via, action.from, action.until);
+        this.#routes.expected.expect(action.via, action.from, action.until);
         break;
       case "send":
         this.#send(action.via, action.to, action.bytes);

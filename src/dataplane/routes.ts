@@ -5,6 +5,7 @@ import { Calendar } from "../calendar.ts";
 import type { DropReason, Endpoint, Framing, Leg, Millis, Route, SocketId } from "../contract.ts";
 import { readChannelData } from "../stun/channel-data.ts";
 import { asBuffer, isFramed } from "../stun/header.ts";
+import { Expectations } from "./expectations.ts";
 
 /** One direction of a route: what arrives on `from` leaves on `to`. */
 export interface Way {
@@ -30,7 +31,7 @@ export class RouteTable {
   readonly #arrivals = new Map<SocketId, Map<string, Map<number, Way>>>();
   readonly #routes = new Map<SocketId, Set<Route>>();
   readonly #ends = new Calendar<Route>();
-  readonly #expected = new Map<string, Millis>();
+  readonly expected = new Expectations();
 
   constructor(mayLeave: (to: Leg) => boolean) {
     this.#mayLeave = mayLeave;
@@ -64,17 +65,6 @@ export class RouteTable {
     }
   }
 
-  /** Until then what this client sends in channels goes up where no route takes it. */
-  expect(via: SocketId, from: Endpoint, until: Millis): void {
-    const client = clientKey(via, from);
-    if (until > 0) this.#expected.set(client, until);
-    else this.#expected.delete(client);
-  }
-
-  isExpected(via: SocketId, from: Endpoint, now: Millis): boolean {
-    return this.#expected.size > 0 && now < (this.#expected.get(clientKey(via, from)) ?? 0);
-  }
-
   /** Ends every route over this socket. */
   forget(socket: SocketId): void {
     for (const route of this.#routes.get(socket) ?? []) this.#end(route);
@@ -83,7 +73,7 @@ export class RouteTable {
   /** Forgets what has come to its end. Lookups never wait for this: they see the end themselves. */
   expire(now: Millis): void {
     for (const route of this.#ends.due(now)) this.#end(route);
-    for (const [client, until] of this.#expected) if (until <= now) this.#expected.delete(client);
+    this.expected.expire(now);
   }
 
   has(socket: SocketId): boolean {
@@ -150,7 +140,7 @@ export function judgeAtListener(
     if (!data) return "malformed";
     const way = table.find(socket, from.address, from.port, data.channel, now);
     if (way) return { way, payload: data.payload };
-    return table.isExpected(socket, from, now) ? "hand-up" : "no-channel";
+    return table.expected.has(socket, from, now) ? "hand-up" : "no-channel";
   }
   const way = table.find(socket, from.address, from.port, "bare", now);
   if (way) return { way, payload: bytes };
@@ -168,10 +158,6 @@ export function judgeAtRelay(
   if (port === 0) return "malformed";
   const way = table.find(relay, address, port, "bare", now) ?? table.find(relay, address, 0, "bare", now);
   return way ? { way, payload: bytes } : "no-permission";
-}
-
-function clientKey(via: SocketId, { address, port }: Endpoint): string {
-  return `${via} ${address} ${port}`;
 }
 
 /** Port and framing in 31 bits, so that the map's keys stay small integers. */

@@ -6,7 +6,7 @@ import { hostOf } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
 import { connectionKey, type FiveTuple, type Refusal, refuse } from "./request.ts";
-import { Roaming } from "./roaming.ts";
+import { expectation, Roaming } from "./roaming.ts";
 
 /** How many answers to deleting Refreshes are kept for retransmissions of them. */
 const farewellsKept = 4096;
@@ -116,17 +116,19 @@ export class Allocations {
     const { key } = allocation.tuple;
     if (this.#byTuple.get(key) !== allocation) return [];
     this.#byTuple.delete(key);
-    this.#forgetRoaming(allocation);
+    const expected = this.#forgetRoaming(allocation);
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
     count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
-    return allocation.families.flatMap((family) => closing(allocation, family, why));
+    return [...expected, ...allocation.families.flatMap((family) => closing(allocation, family, why))];
   }
 
-  #forgetRoaming({ roaming }: Allocation): void {
-    if (!roaming) return;
+  #forgetRoaming({ roaming }: Allocation): Action[] {
+    if (!roaming) return [];
     this.#byNumber.delete(roaming.number);
-    if (roaming.next) this.unexpect(roaming.next);
+    if (!roaming.next) return [];
+    this.unexpect(roaming.next);
+    return [expectation(roaming.next, 0)];
   }
 
   /** Ends its relayed addresses of these families; with the last of them, all of it. */

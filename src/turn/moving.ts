@@ -5,7 +5,7 @@ import type { Action, Fact, Millis, SocketId } from "../contract.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
 import type { FiveTuple } from "./request.ts";
-import type { Roaming } from "./roaming.ts";
+import { expectation, type Roaming } from "./roaming.ts";
 
 /** A client whose connection has ended has this long to come back. Phones need some seconds from one network to another. */
 const absenceMillis = 60_000;
@@ -68,8 +68,4 @@ function unexpect({ roaming }: Allocation, allocations: Allocations): Action[] {
   if (!roaming?.next) return [];
   allocations.unexpect(roaming.next);
   return [expectation(roaming.next, 0)];
-}
-
-function expectation({ via, from }: FiveTuple, until: Millis): Action {
-  return { do: "expect", via, from, until };
 }

@@ -1,6 +1,7 @@
 // Of an allocation whose client may come back from another address: which tickets are good, and where the client is
 // expected next (RFC 8016 section 3.2).
 
+import type { Action, Millis } from "../contract.ts";
 import type { FiveTuple } from "./request.ts";
 
 export class Roaming {
@@ -54,4 +55,9 @@ export class Roaming {
     const answered = this.#answered;
     return answered?.from === key && answered.transaction === transaction ? answered.answer : undefined;
   }
+}
+
+/** Has a plane listen for who is expected there; until 0, no longer. */
+export function expectation({ via, from }: FiveTuple, until: Millis): Action {
+  return { do: "expect", via, from, until };
 }

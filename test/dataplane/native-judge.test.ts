@@ -135,7 +135,7 @@ class Pair {
       this.#table.unroute(step.unroute);
       this.#native.unroute(...argumentsOf(step.unroute[0], true), ...argumentsOf(step.unroute[1], true));
     } else if ("expect" in step) {
-      this.#table.expect(step.at, step.expect, step.until);
+      this.#table.expected.expect(step.at, step.expect, step.until);
       const { address, port } = step.expect;
       expect(this.#native.expect(step.at, address, port, step.until, this.#now)).toBe(true);
     } else if ("forget" in step) {

@@ -177,6 +177,16 @@ describe("a Refresh with a ticket", () => {
     expect(world.routes).toEqual([]);
   });
 
+  test("has the plane listen for the client no longer than there is an allocation", () => {
+    const world = worldOf();
+    const { client, ticket } = mobileClient(world);
+    const moved = world.client(away);
+    moved.asks("refresh", { mobilityTicket: ticket });
+    client.asks("refresh", { lifetime: 0 });
+    const { via, from } = moved.tuple;
+    expect(world.actions).toContainEqual({ do: "expect", via, from, until: 0 });
+  });
+
   test("does not outlive the credential that signed it", () => {
     const world = worldOf();
     const credential = mintCredential(secret, "joe", world.now / 1000 + 900);
