@@ -21,6 +21,7 @@ export type AuthHookFact =
   | { readonly fact: "auth-hook-silent"; readonly reason: string }
   | { readonly fact: "auth-hook-answers" };
 
+const late = new Error("it does not answer in time");
 const failuresTolerated = 5;
 const restMillis = 10_000;
 const answerBytesAtMost = 4096;
@@ -46,12 +47,14 @@ const answerSchema = z.object({
 
 export class AuthHook {
   readonly #options: AuthHookOptions;
-  readonly #stop = new AbortController();
+  /** One for each question. They are held here because Node 20 collects what AbortSignal.any and timeout make. */
+  readonly #deadlines = new Set<AbortController>();
   /** Those that wait until there is room for one more question. */
   readonly #waiting = new Set<(hasRoom: boolean) => void>();
   #underWay = 0;
   #failures = 0;
   #restsUntil: Millis = 0;
+  #isStopped = false;
 
   constructor(options: AuthHookOptions) {
     this.#options = options;
@@ -59,10 +62,21 @@ export class AuthHook {
 
   /** Never rejects. Silence is whatever is not an answer: an error, the deadline, a pause after failures. */
   async ask(username: string): Promise<WordOnUser> {
-    if (this.#options.now() < this.#restsUntil) return "silence";
+    if (this.#isStopped || this.#options.now() < this.#restsUntil) return "silence";
     // After a rest, one question finds out whether it answers again.
     if (this.#failures >= failuresTolerated) this.#restsUntil = this.#options.now() + restMillis;
-    const signal = AbortSignal.any([AbortSignal.timeout(this.#options.deadlineMillis), this.#stop.signal]);
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(late), this.#options.deadlineMillis);
+    this.#deadlines.add(deadline);
+    try {
+      return await this.#askInTurn(username, deadline.signal);
+    } finally {
+      clearTimeout(timer);
+      this.#deadlines.delete(deadline);
+    }
+  }
+
+  async #askInTurn(username: string, signal: AbortSignal): Promise<WordOnUser> {
     if (!(await this.#room(signal))) return "silence";
     try {
       const word = await this.#question(username, signal);
@@ -77,7 +91,8 @@ export class AuthHook {
   }
 
   stop(): void {
-    this.#stop.abort();
+    this.#isStopped = true;
+    for (const deadline of this.#deadlines) deadline.abort();
   }
 
   /** Whether there came to be room before the signal. */
@@ -130,7 +145,7 @@ export class AuthHook {
   }
 
   #fail(error: unknown): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#isStopped) return;
     this.#failures += 1;
     if (this.#failures < failuresTolerated) return;
     this.#restsUntil = this.#options.now() + restMillis;
@@ -161,7 +176,6 @@ async function textOf({ body }: Response): Promise<string> {
 /** Names what failed, and nothing that was asked or answered. */
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
-  if (error.name === "TimeoutError") return "it does not answer in time";
   if (error instanceof SyntaxError) return "its answer is not JSON";
   return error.cause instanceof Error ? error.cause.message : error.message;
 }

@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { AuthHook, type AuthHookFact, type AuthHookOptions } from "../../src/accounts/auth-hook.ts";
 
@@ -118,6 +120,16 @@ describe("the auth hook", () => {
     expect(await Promise.all(["alice", "bob", "carol"].map((name) => hook.ask(name)))).toEqual(
       Array.from({ length: 3 }, () => "silence"),
     );
+  });
+
+  test("has a deadline that the collection of garbage does not take away", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect: () => void = runInNewContext("gc");
+    const { hook } = hookAt(await program(() => {}), { deadlineMillis: 200, questionsAtOnce: 1 });
+    const words = Promise.all([hook.ask("alice"), hook.ask("bob")]);
+    const collecting = setInterval(collect, 10);
+    onTestFinished(() => clearInterval(collecting));
+    expect(await words).toEqual(["silence", "silence"]);
   });
 
   test("has no more questions at once than it is meant to, and the others in their turn", async () => {
