@@ -11,6 +11,7 @@ import { expect, inject, onTestFinished, vi } from "vitest";
 const program = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 export interface SluiceProcess {
+  readonly pid: number;
   readonly stdout: () => string;
   readonly stderr: () => string;
   /** Of both. */
@@ -56,6 +57,7 @@ function start([command = "", ...args]: readonly string[], env: NodeJS.ProcessEn
     await ended;
   });
   return {
+    pid: child.pid ?? 0,
     stdout,
     stderr,
     output,
