@@ -24,6 +24,7 @@ import { streams } from "./streams.ts";
 import { threads } from "./threads.ts";
 import { loopback, type TopologyName, topologyNames } from "./topology.ts";
 import { openVeth } from "./veth.ts";
+import { xmpp } from "./xmpp.ts";
 
 const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = {
   codec,
@@ -36,6 +37,7 @@ const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = {
   latency,
   growth,
   threads,
+  xmpp,
   ceiling,
 };
 
