@@ -3,6 +3,7 @@
 import type { Config } from "../config/config.ts";
 import { type Endpoint, familyOf, type Listener, type RelayAddress, type Transport } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
+import { type Door, sharedSecretLines } from "./setup/shared-secret-lines.ts";
 import { version } from "./version.ts";
 
 /** A relay that runs, as far as it is told of. */
@@ -10,11 +11,9 @@ export interface Started {
   readonly listeners: readonly Listener[];
   readonly relayAddresses: readonly RelayAddress[];
   /** The listeners as clients see them from outside. */
-  readonly doors: readonly { readonly transport: Transport; readonly host: string; readonly port: number }[];
+  readonly doors: readonly Door[];
   readonly metrics: Endpoint | undefined;
 }
-
-type Door = Started["doors"][number];
 
 const triedForSeconds = 24 * 60 * 60;
 
@@ -24,7 +23,7 @@ export function greeting(config: Config, started: Started, folder: string | unde
   return [
     ...listening(config, started),
     ...(door ? trying(config, started.doors, now) : []),
-    ...(door && config.secret[0] !== undefined ? pasting(door, started.doors, config.secret[0]) : []),
+    ...(door && config.secret[0] !== undefined ? sharedSecretLines(door, started.doors, config.secret[0]) : []),
     `Metrics: ${started.metrics ? `http://${hostPort(started.metrics)}/metrics` : "none"}`,
     ...(folder === undefined
       ? []
@@ -74,34 +73,6 @@ function trying({ secret: [secret], user }: Config, doors: readonly Door[], now:
 function uriOf({ transport, host, port }: Door): string {
   const place = hostPort({ address: host, port });
   return transport === "tls" ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
-}
-
-function pasting({ host, port }: Door, doors: readonly Door[], secret: string): string[] {
-  const services = doors.filter((door) => door.host === host && door.port === port);
-  const tls = doors.find(({ transport }) => transport === "tls");
-  return [
-    'Prosody, with "turn_external" in modules_enabled:',
-    // One host for all; who connects over TLS has to find it in the certificate.
-    `  turn_external_host = "${tls?.host ?? host}"`,
-    `  turn_external_port = ${port}`,
-    `  turn_external_secret = "${secret}"`,
-    ...(services.some(({ transport }) => transport === "tcp") ? ["  turn_external_tcp = true"] : []),
-    ...(tls ? [`  turn_external_tls_port = ${tls.port}`] : []),
-    "",
-    "ejabberd, under modules:",
-    "  mod_stun_disco:",
-    `    secret: "${secret}"`,
-    "    services:",
-    `      - { type: stun, host: "${host}", port: ${port}, transport: udp, restricted: false }`,
-    ...services.map(
-      ({ transport }) =>
-        `      - { type: turn, host: "${host}", port: ${port}, transport: ${transport}, restricted: true }`,
-    ),
-    ...(tls
-      ? [`      - { type: turns, host: "${tls.host}", port: ${tls.port}, transport: tcp, restricted: true }`]
-      : []),
-    "",
-  ];
 }
 
 function hostPort({ address, port }: Endpoint): string {

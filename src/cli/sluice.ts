@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { checkConfigCommand } from "./check-config.ts";
 import { discoverCommand } from "./discover.ts";
 import { type StartRelay, serveCommand } from "./serve.ts";
+import { setupCommand } from "./setup.ts";
 import { usersCommand } from "./users.ts";
 import { version } from "./version.ts";
 
@@ -16,5 +17,6 @@ export async function sluice(argv: readonly string[], startRelay: StartRelay): P
     .addCommand(checkConfigCommand())
     .addCommand(discoverCommand())
     .addCommand(usersCommand())
+    .addCommand(setupCommand())
     .parseAsync(argv);
 }

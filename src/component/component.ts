@@ -84,6 +84,7 @@ function reachableServices({ services, allowPrivate = false, report }: Component
   return services.filter(({ host }) => !unreachable.has(host));
 }
 
-function parentOf(domain: string): string {
+/** The domain that a component's own lies in: that of its server, mostly. */
+export function parentOf(domain: string): string {
   return domain.includes(".") ? domain.slice(domain.indexOf(".") + 1) : domain;
 }

@@ -31,8 +31,8 @@ function isWritable(folder: string): boolean {
 }
 
 /** Reads it, or makes it: 32 random bytes as text. Throws `Unavailable` when it cannot be kept, or is not kept well. */
-export function keptSecret(folder: string): string {
-  const path = join(folder, "secret");
+export function keptSecret(folder: string, name = "secret"): string {
+  const path = join(folder, name);
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     refuseOthers(folder, 0o022, "write to", "chmod go-w");

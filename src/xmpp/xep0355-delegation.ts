@@ -7,7 +7,7 @@ import { answerIq, type IqRequest, type IqRow } from "./iq.ts";
 import { bareJid, isServer, isUserOf, type Jid, parseJid } from "./jid.ts";
 import { errorReply, type Refusal, refuse } from "./stanza-errors.ts";
 
-const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
+export const delegationNamespaces = ["urn:xmpp:delegation:2", "urn:xmpp:delegation:1"] as const;
 const forwardNamespace = "urn:xmpp:forward:0";
 const clientNamespace = "jabber:client";
 

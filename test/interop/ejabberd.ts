@@ -6,18 +6,19 @@ import { join } from "node:path";
 import { freePorts, newFolder, ServerProcess } from "./server-process.ts";
 import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
 
-export async function ejabberd(): Promise<XmppServer> {
+export async function ejabberd({ knowsUs = true } = {}): Promise<XmppServer> {
   const folder = newFolder("ejabberd");
   const [clientPort = 0, componentPort = 0, httpPort = 0] = await freePorts(3);
   const spool = join(folder, "spool");
   mkdirSync(spool);
-  writeFileSync(join(folder, "ejabberd.yml"), configuration(clientPort, componentPort, httpPort));
+  const config = join(folder, "ejabberd.yml");
+  writeFileSync(config, configuration(clientPort, httpPort, knowsUs ? componentPort : undefined));
 
   const server = new ServerProcess({
     program: "erl",
     args: ["-noinput", "+S", "1", "-mnesia", "dir", `"${spool}"`, "-s", "ejabberd"],
     env: {
-      EJABBERD_CONFIG_PATH: join(folder, "ejabberd.yml"),
+      EJABBERD_CONFIG_PATH: config,
       EJABBERD_LOG_PATH: join(folder, "ejabberd.log"),
       EJABBERD_PID_PATH: join(folder, "ejabberd.pid"),
       ERL_LIBS: "/usr/lib/x86_64-linux-gnu",
@@ -31,6 +32,7 @@ export async function ejabberd(): Promise<XmppServer> {
 
   return {
     name: "ejabberd",
+    config,
     delegation: "urn:xmpp:delegation:1",
     clients: `xmpp://127.0.0.1:${clientPort}`,
     components: `xmpp://127.0.0.1:${componentPort}`,
@@ -56,17 +58,14 @@ async function addUser(httpPort: number, host: string, user: string): Promise<vo
   if (!response.ok) throw new Error(`ejabberd did not register ${user}: ${await response.text()}`);
 }
 
-function configuration(clientPort: number, componentPort: number, httpPort: number): string {
+/** Without a port for components, it knows nothing of us. */
+function configuration(clientPort: number, httpPort: number, componentPort: number | undefined): string {
+  const knowsUs = componentPort !== undefined;
   return `
 hosts: ["${domain}", "${otherDomain}"]
 listen:
   - { port: ${clientPort}, ip: "127.0.0.1", module: ejabberd_c2s, access: all, shaper: none }
-  - port: ${componentPort}
-    ip: "127.0.0.1"
-    module: ejabberd_service
-    access: all
-    shaper_rule: none
-    hosts: { "${componentDomain}": { password: "${componentSecret}" } }
+${knowsUs ? componentListener(componentPort) : ""}
   - port: ${httpPort}
     ip: "127.0.0.1"
     module: ejabberd_http
@@ -84,9 +83,22 @@ modules:
   mod_disco: {}
   mod_ping: {}
   mod_roster: {}
+${knowsUs ? delegation : ""}
+`;
+}
+
+function componentListener(port: number): string {
+  return `
+  - port: ${port}
+    ip: "127.0.0.1"
+    module: ejabberd_service
+    access: all
+    shaper_rule: none
+    hosts: { "${componentDomain}": { password: "${componentSecret}" } }`;
+}
+
+const delegation = `
   mod_delegation:
     namespaces:
       "urn:xmpp:extdisco:2": { access: relay_only }
-      "urn:xmpp:extdisco:1": { access: relay_only }
-`;
-}
+      "urn:xmpp:extdisco:1": { access: relay_only }`;

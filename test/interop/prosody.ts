@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { freePorts, newFolder, ServerProcess } from "./server-process.ts";
 import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
 
-export async function prosody(): Promise<XmppServer> {
+export async function prosody({ knowsUs = true } = {}): Promise<XmppServer> {
   const folder = newFolder("prosody");
   const [clientPort = 0, componentPort = 0, httpPort = 0] = await freePorts(3);
   const config = join(folder, "prosody.cfg.lua");
-  writeFileSync(config, configuration(folder, clientPort, componentPort, httpPort));
+  writeFileSync(config, configuration(folder, clientPort, componentPort, httpPort) + hosts(knowsUs));
   addUser(folder, domain, "alice");
   addUser(folder, domain, "bob");
   addUser(folder, otherDomain, "mallory");
@@ -18,6 +18,7 @@ export async function prosody(): Promise<XmppServer> {
   const server = new ServerProcess({ program: "prosody", args, folder, ports: [clientPort, componentPort, httpPort] });
   return {
     name: "Prosody",
+    config,
     delegation: "urn:xmpp:delegation:2",
     clients: `xmpp://127.0.0.1:${clientPort}`,
     components: `xmpp://127.0.0.1:${componentPort}`,
@@ -64,7 +65,12 @@ http_interfaces = { "127.0.0.1" }
 https_ports = { }
 http_default_host = "${domain}"
 modules_enabled = { "roster", "saslauth", "disco", "ping", "bosh", "websocket" }
+`;
+}
 
+function hosts(knowsUs: boolean): string {
+  if (!knowsUs) return `\nVirtualHost "${domain}"\nVirtualHost "${otherDomain}"\n`;
+  return `
 VirtualHost "${domain}"
   modules_enabled = { "delegation" }
   delegations = {

@@ -10,6 +10,8 @@ export const componentSecret = "geheim-文件";
 
 export interface XmppServer {
   readonly name: string;
+  /** The file of its configuration. */
+  readonly config: string;
   /** What the delegating server speaks (XEP-0355). */
   readonly delegation: string;
   /** `xmpp://…` for clients, and for components. */
