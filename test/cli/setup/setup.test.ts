@@ -33,7 +33,7 @@ describe("sluice setup", () => {
     expect(stdout).toMatch(/component_ports = \{ 5350 \}\nVirtualHost "a\.example"[\s\S]*VirtualHost "b\.example"/);
     expect(stdout).toContain('Component "turn.example.org"\n  component_secret = "s"');
     expect(stdout).not.toContain("For Sluice");
-    expect((await run(["ejabberd", "--config", file])).stdout).toContain('- port: 5350\n    ip: ::1');
+    expect((await run(["ejabberd", "--config", file])).stdout).toContain("- port: 5350\n    ip: ::1");
   });
 
   test("leaves a file alone that it cannot change safely, and says why", async () => {
