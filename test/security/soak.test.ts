@@ -3,18 +3,17 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { newFolder, startSluice } from "../cli/sluice-process.ts";
 import { Bench } from "../conformance/bench.ts";
 import type { Client } from "../conformance/client.ts";
 import * as wire from "../conformance/wire.ts";
-import { freePorts } from "../interop/server-process.ts";
+import { obstacleToNative } from "../dataplane/native-obstacle.ts";
+import { startRelayProcess } from "./relay-process.ts";
 import { alice, bob } from "./victim.ts";
 
 const packets = Number(process.env.SOAK_PACKETS ?? 100_000);
+const planes = obstacleToNative() ? (["portable"] as const) : (["portable", "native"] as const);
 /** Packets between two looks at whether the relay keeps up. */
 const burst = 500;
 const looks = 10;
@@ -22,9 +21,9 @@ const looks = 10;
 const mostGrowthMegabytes = 15;
 const strangers = 40;
 
-describe.each(["portable", "native"])("C7, D3: on the plane %s", (dataplane) => {
+describe.each(planes)("C7, D3: on the plane %s", (dataplane) => {
   test("memory stays flat under random and mutated packets", { timeout: 100_000 + packets }, async () => {
-    const { port, residentMegabytes } = await startVictim(dataplane);
+    const { port, residentMegabytes } = await startRelayProcess(dataplane);
     const bench = new Bench({
       servers: [{ address: "127.0.0.1", port }],
       credentials: [alice, bob],
@@ -104,27 +103,4 @@ async function tell(port: number, stream: Buffer): Promise<void> {
   const closed = once(socket, "close");
   socket.end(stream);
   await closed;
-}
-
-async function startVictim(dataplane: string): Promise<{ port: number; residentMegabytes: () => number }> {
-  const folder = newFolder();
-  const [port = 0] = await freePorts(1);
-  const file = join(folder, "sluice.json");
-  const config = {
-    listen: [`udp://127.0.0.1:${port}`, `tcp://127.0.0.1:${port}`],
-    user: { alice: alice.password, bob: bob.password },
-    dataplane,
-    loopback: true,
-    "relay-address": "127.0.0.1",
-    metrics: "http://127.0.0.1:0",
-    log: { level: "warn" },
-  };
-  writeFileSync(file, JSON.stringify(config));
-  const relay = startSluice(["serve", "--config", file]);
-  await relay.printed(/LOOPBACK/);
-  const residentMegabytes = () => {
-    const [, kilobytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${relay.pid}/status`, "utf8")) ?? [];
-    return Number(kilobytes) / 1024;
-  };
-  return { port, residentMegabytes };
 }

@@ -1,0 +1,37 @@
+// A relay as it is run, in a process of its own, for users who have peers on loopback.
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { newFolder, startSluice } from "../cli/sluice-process.ts";
+import { freePorts } from "../interop/server-process.ts";
+import { alice, bob } from "./victim.ts";
+
+export interface RelayProcess {
+  /** Of 127.0.0.1, for UDP and TCP. */
+  readonly port: number;
+  /** Memory that it has now. */
+  residentMegabytes(): number;
+}
+
+/** It ends with the test. */
+export async function startRelayProcess(dataplane: "portable" | "native"): Promise<RelayProcess> {
+  const [port = 0] = await freePorts(1);
+  const file = join(newFolder(), "sluice.json");
+  const configuration = {
+    listen: [`udp://127.0.0.1:${port}`, `tcp://127.0.0.1:${port}`],
+    user: { [alice.username]: alice.password, [bob.username]: bob.password },
+    dataplane,
+    loopback: true,
+    "relay-address": "127.0.0.1",
+    metrics: "http://127.0.0.1:0",
+    log: { level: "warn" },
+  };
+  writeFileSync(file, JSON.stringify(configuration));
+  const { pid, printed } = startSluice(["serve", "--config", file]);
+  await printed(/LOOPBACK PEERS/);
+  const residentMegabytes = () => {
+    const [, kilobytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+    return Number(kilobytes) / 1024;
+  };
+  return { port, residentMegabytes };
+}
