@@ -54,7 +54,7 @@ export function startComponent(options: ComponentOptions): Component {
     receive: (stanza) => entity.handle(now(), { is: "stanza", stanza }),
     report,
   });
-  /** What is said unasked waits for the next time while the stream is down. */
+  /** While the stream is down nothing is said unasked; pushes that come due meanwhile wait for it. */
   const handle = (input: XmppInput) => {
     if (connection.state().state !== "online") return;
     for (const stanza of entity.handle(now(), input)) connection.send(stanza).catch(() => undefined);

@@ -100,9 +100,9 @@ export class Entity implements Machine<XmppInput, Element> {
   }
 
   #answerPresence(stanza: Element, { now, from, isForUs }: Envelope): Element[] {
+    if (!this.#mayAsk(from, now)) return [];
     const { type } = stanza.attrs;
     if (type === "unavailable" || type === "error") this.#pushes.left(stanza.attrs.from);
-    if (!this.#mayAsk(from, now)) return [];
     if (type === undefined && isForUs && from.resource !== "" && isUserOf(from, this.#options.domains)) {
       this.#pushes.arrived(stanza.attrs.from);
     }

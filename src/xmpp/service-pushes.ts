@@ -5,13 +5,7 @@ import xml, { type Element } from "@xmpp/xml";
 import { Calendar } from "../calendar.ts";
 import type { Millis } from "../contract.ts";
 import type { Surroundings } from "./iq.ts";
-import {
-  type Asking,
-  type ExternalServices,
-  renewedServices,
-  userHash,
-  withdrawnServices,
-} from "./xep0215-external-services.ts";
+import { type Asking, type ExternalServices, renewedServices, withdrawnServices } from "./xep0215-external-services.ts";
 
 /** The one that was heard of first makes room for a new one. */
 const devicesAtMost = 10_000;
@@ -91,7 +85,7 @@ export class ServicePushes {
   /** Takes back what devices of this user were told of. */
   withdraw(user: string): Element[] {
     const promises = [...this.#devices.values()].flatMap(({ promises }) => [...promises.values()]);
-    const theirs = promises.filter(({ asking }) => userHash(asking.asker, this.#services.userKey) === user);
+    const theirs = promises.filter(({ asking }) => asking.user === user);
     for (const { device } of theirs) this.#forget(device);
     return theirs
       .filter(({ device }) => device.isThere)

@@ -48,6 +48,8 @@ export interface ExternalServices {
 /** Who asked for services, where, and for which. */
 export interface Asking {
   readonly asker: Jid;
+  /** The hash that stands for the asker. */
+  readonly user: string;
   /** The asker's address as it was written, and the one that was asked. */
   readonly from: string;
   readonly to: string;
@@ -75,11 +77,11 @@ export function userHash(jid: Jid, key: string | Uint8Array): string {
 
 /** What is pushed to who asked before (section 3.2): new credentials, or nothing if there are none for him. */
 export function renewedServices(options: ExternalServices, asking: Asking, surroundings: Surroundings) {
-  const { asker, namespace, type } = asking;
-  if (!mayHave(options, asker, surroundings.now)) return undefined;
+  const { asker, user, namespace, type } = asking;
+  if (!mayHave(options, asker, user, surroundings.now)) return undefined;
   const wanted = offered(options, asker).filter((service) => needsCredentials(service) && isOf(type, service));
   if (wanted.length === 0) return undefined;
-  const credential = issue(options, asker, surroundings);
+  const credential = issue(options, user, surroundings);
   const payload = writeServices(namespace, type, describe(wanted, credential, "modify"));
   return { payload, until: credential.expires };
 }
@@ -92,18 +94,21 @@ export function withdrawnServices(options: ExternalServices, { asker, namespace,
 
 function answerServices(options: ExternalServices, namespace: string, request: IqRequest): Element | Refusal {
   const { from: asker, iq, now } = request;
-  if (!mayHave(options, asker, now)) return refuse("forbidden");
+  const user = userHash(asker, options.userKey);
+  if (!mayHave(options, asker, user, now)) return refuse("forbidden");
   const { type } = request.payload.attrs;
   const wanted = offered(options, asker).filter((service) => isOf(type, service));
-  const credential = wanted.some(needsCredentials) ? issue(options, asker, request) : undefined;
+  const credential = wanted.some(needsCredentials) ? issue(options, user, request) : undefined;
   if (credential) {
-    options.informed?.({ asker, from: iq.attrs.from, to: iq.attrs.to, namespace, type }, now, credential.expires);
+    const asking = { asker, user, from: iq.attrs.from, to: iq.attrs.to, namespace, type };
+    options.informed?.(asking, now, credential.expires);
   }
   return writeServices(namespace, type, describe(wanted, credential));
 }
 
 function answerCredentials(options: ExternalServices, namespace: string, request: IqRequest): Element | Refusal {
-  if (!mayHave(options, request.from, request.now)) return refuse("forbidden");
+  const user = userHash(request.from, options.userKey);
+  if (!mayHave(options, request.from, user, request.now)) return refuse("forbidden");
   const questions = request.payload.getChildren("service", namespace);
   if (questions.length === 0) return refuse("bad-request", "name at least one service");
   if (!questions.every(isQuestion))
@@ -113,11 +118,11 @@ function answerCredentials(options: ExternalServices, namespace: string, request
     (service) => needsCredentials(service) && questions.some((question) => isAbout(question, service)),
   );
   if (wanted.length === 0) return refuse("item-not-found");
-  return xml("credentials", { xmlns: namespace }, ...describe(wanted, issue(options, request.from, request)));
+  return xml("credentials", { xmlns: namespace }, ...describe(wanted, issue(options, user, request)));
 }
 
-function mayHave({ isServed, isDisabled, userKey }: ExternalServices, asker: Jid, now: Millis): boolean {
-  return isServed(asker) && !isDisabled?.(userHash(asker, userKey), now);
+function mayHave({ isServed, isDisabled }: ExternalServices, asker: Jid, user: string, now: Millis): boolean {
+  return isServed(asker) && !isDisabled?.(user, now);
 }
 
 function offered({ services, offers = new Map() }: ExternalServices, asker: Jid): readonly ExternalService[] {
@@ -167,9 +172,8 @@ function describe(
   });
 }
 
-function issue(options: ExternalServices, asker: Jid, { now, report }: Surroundings): IssuedCredential {
-  const user = userHash(asker, options.userKey);
-  const credential = options.mint(user, now);
+function issue({ mint }: ExternalServices, user: string, { now, report }: Surroundings): IssuedCredential {
+  const credential = mint(user, now);
   report({ fact: "credentials-issued", user, until: credential.expires });
   return credential;
 }

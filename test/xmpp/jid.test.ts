@@ -26,6 +26,13 @@ describe("a JID", () => {
     expect(parseJid(text)).toBeUndefined();
   });
 
+  // A hash over it comes out the same for the others only if it is as they wrote it (XEP-0065 section 7).
+  test("of an occupant of a room keeps the nickname as it is, and is no user of the domain above", () => {
+    const occupant = jid("tea@Rooms.b.example/Third Witch");
+    expect(occupant).toEqual({ local: "tea", domain: "rooms.b.example", resource: "Third Witch" });
+    expect(isUserOf(occupant, ["b.example"])).toBe(false);
+  });
+
   test("of a device belongs to its account, and of a server to the server", () => {
     expect(["alice@example.org/phone", "example.org/x"].map((text) => bareJid(jid(text)))).toEqual([
       "alice@example.org",
