@@ -13,6 +13,8 @@ const proofs = {
   iproute2: "/usr/sbin/ip",
   nftables: "/usr/sbin/nft",
   openssl: "/usr/bin/openssl",
+  "clang-14": "/usr/bin/clang++-14",
+  "libclang-rt-14-dev": "/usr/lib/llvm-14/lib/clang/14.0.6/include/fuzzer/FuzzedDataProvider.h",
   "python3-slixmpp": "/usr/lib/python3/dist-packages/slixmpp/__init__.py",
   chromium: "/usr/bin/chromium",
   "python3-aioice": "/usr/lib/python3/dist-packages/aioice/__init__.py",

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { needs } from "../interop/needs.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
 const run = promisify(execFile);
@@ -23,13 +24,20 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  /** Compiles a program with these parts of the plane, runs it, and gives what it printed. It fails if anything is found. */
-  async function sanitized(name: string, sanitizer: string, parts: string[], args: string[]): Promise<string> {
+  /** Compiles a program with these parts of the plane. */
+  async function compiled(compiler: string, name: string, sanitizer: string, parts: string[]): Promise<string> {
     const program = join(folder, `${name}-${sanitizer}`);
-    await run("g++", [
+    await run(compiler, [
       ...["-std=c++20", "-O1", "-g", `-fsanitize=${sanitizer}`, "-fno-sanitize-recover=all", "-I", sources],
+      ...(sanitizer.startsWith("fuzzer") ? ["-DLIBFUZZER"] : []),
       ...[join(programs, `${name}.cpp`), ...parts.map((part) => join(sources, `${part}.cpp`)), "-o", program],
     ]);
+    return program;
+  }
+
+  /** Runs such a program, and gives what it printed. It fails if anything is found. */
+  async function sanitized(name: string, sanitizer: string, parts: string[], args: string[]): Promise<string> {
+    const program = await compiled("g++", name, sanitizer, parts);
     const { stdout } = await run(program, args, { env: { ...process.env, TSAN_OPTIONS: "halt_on_error=1" } });
     return stdout;
   }
@@ -39,6 +47,13 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     expect(await sanitized("fuzz", "address,undefined", ["judge"], [seed, seconds]), `seed ${seed}`).toMatch(
       /^[1-9]\d* inputs/,
     );
+  });
+
+  test.runIf(needs("clang-14", "libclang-rt-14-dev"))("libFuzzer finds no input that they do not survive", async () => {
+    const program = await compiled("clang++-14", "fuzz", "fuzzer,address,undefined", ["judge"]);
+    // It says on the second output what it does, and fails if it finds anything.
+    const { stderr } = await run(program, ["-max_total_time=5", "-max_len=2048"], { cwd: folder });
+    expect(stderr).toMatch(/Done [1-9]\d* runs/);
   });
 
   test.each(["thread", "address,undefined"])(

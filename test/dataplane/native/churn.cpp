@@ -195,8 +195,10 @@ int main(int, char** arguments) {
     for (unsigned worker = 0; worker < workers; worker++) engine.ring(worker, 0).drain([](Record&) {});
     if (round % 8 == 0) poll(nullptr, 0, 1);
   }
+  // Before its sockets are closed one by one.
+  for (Counters& each : counters)
+    require(std::atomic_ref(each.strays).load() == 0, "the kernel steers otherwise than the threads");
   engine.stop();
-  for (const Counters& each : counters) require(each.strays == 0, "the kernel steers otherwise than the threads");
   std::printf("%lu relay ports opened, %lu packets received\n", lives, world.received.load());
   return world.received > 0 ? 0 : 1;
 }
