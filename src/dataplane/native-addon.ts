@@ -37,6 +37,8 @@ export interface EngineOptions {
   readonly forwardsSends: boolean;
   /** What strangers at one network get of answers to Binding requests. */
   readonly replies: { readonly intervalNanos: number; readonly burst: number };
+  /** Whether to receive through io_uring where the kernel has it. */
+  readonly byRing: boolean;
   /** 24 64-bit numbers a worker: see `counters.h`. */
   readonly counters: ArrayBuffer;
   /** 4 64-bit numbers a slot. */

@@ -43,6 +43,8 @@ export interface NativeOptions {
   readonly replyRate?: ReplyRate;
   /** Whether they forward Send indications, to where the controller has sent for the same client. They do if not said. */
   readonly forwardsSends?: boolean;
+  /** Whether threads receive through io_uring where the kernel has it. They do if not said. */
+  readonly byRing?: boolean;
   readonly handUp?: HandUpLimits;
   /** Microseconds, for tests that own the time: it stands still unless this is set. */
   readonly clock?: BigInt64Array<ArrayBuffer>;
@@ -99,7 +101,7 @@ class NativePlane implements Dataplane {
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
     const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true } = native;
-    const { handUp = handUpLimits, clock } = native;
+    const { byRing = true, handUp = handUpLimits, clock } = native;
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
@@ -113,7 +115,7 @@ class NativePlane implements Dataplane {
       const { counters, usage } = this.#counters.memory;
       const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
       const shortcuts = { answersBinding, replies, forwardsSends };
-      const engineOptions = { ...sizes, ...shortcuts, counters, usage, clock: clock?.buffer };
+      const engineOptions = { ...sizes, ...shortcuts, byRing, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
     });
     this.#engine.flush(options.now(), false);

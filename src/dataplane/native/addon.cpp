@@ -36,7 +36,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                        });
   }
 
-  /** { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, counters, usage, clock? }, and what to call on a wake. */
+  /** { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, counters, usage, clock? }, and what to call on a wake. */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
     Engine::Options engine{};
@@ -47,6 +47,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine.shortcuts = {options.Get("answersBinding").As<Napi::Boolean>(), options.Get("forwardsSends").As<Napi::Boolean>()};
     const auto replies = options.Get("replies").As<Napi::Object>();
     engine.replies = {replies.Get("intervalNanos").As<Napi::Number>(), replies.Get("burst").As<Napi::Number>()};
+    engine.byRing = options.Get("byRing").As<Napi::Boolean>();
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
     engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
     const Napi::Value clock = options.Get("clock");

@@ -71,7 +71,7 @@ int Engine::start(const Options& options) {
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) return errno;
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0 || shared_.queues[i].eventFd() < 0) return errno;
-    workers_.push_back(std::make_unique<Worker>(shared_, i, epoll, seed));
+    workers_.push_back(std::make_unique<Worker>(shared_, i, epoll, seed, options.byRing));
   }
   for (const auto& worker : workers_)
     if (!worker->start()) return EAGAIN;

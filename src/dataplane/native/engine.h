@@ -19,6 +19,8 @@ class Engine {
     uint32_t buckets;
     Shortcuts shortcuts;
     ReplyBudget::Rate replies;
+    /** Whether to receive through io_uring where the kernel has it. */
+    bool byRing;
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
     Usage* usage;

@@ -28,9 +28,29 @@ struct Arrival {
   const SocketAddress* from;
 };
 
+struct Control {
+  /** Both of them are four bytes: UDP_GRO, and SO_RXQ_OVFL. */
+  alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
+};
+
+/** `header` has the control messages that came with it. */
+inline Arrival arrivalOf(msghdr& header, uint8_t* bytes, uint32_t length, const SocketAddress* from) {
+  uint32_t segment = length;
+  uint32_t overflowed = 0;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+    uint32_t value;
+    std::memcpy(&value, CMSG_DATA(control), sizeof value);
+    if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO && value > 0) segment = value;
+    if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) overflowed = value;
+  }
+  return {bytes, length, segment, overflowed, from};
+}
+
 class Inbox {
  public:
   static constexpr unsigned most = 64;
+  /** Of a train. */
+  static constexpr uint32_t longest = 65'536;
   /** To be had in front of each arrival. */
   static constexpr uint32_t headroom = 64;
 
@@ -63,29 +83,15 @@ class Inbox {
 
   /** To be asked once for each that came. */
   Arrival take(unsigned i) {
-    msghdr& header = messages_[i].msg_hdr;
-    const uint32_t length = messages_[i].msg_len;
-    uint32_t segment = length;
-    uint32_t overflowed = 0;
-    for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
-      uint32_t value;
-      std::memcpy(&value, CMSG_DATA(control), sizeof value);
-      if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO && value > 0) segment = value;
-      if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) overflowed = value;
-    }
+    const Arrival arrival =
+        arrivalOf(messages_[i].msg_hdr, &buffers_[i * bufferBytes] + headroom, messages_[i].msg_len, &from_[i]);
     ready(i);
-    return {&buffers_[i * bufferBytes] + headroom, length, segment, overflowed, &from_[i]};
+    return arrival;
   }
 
  private:
-  static constexpr uint32_t longest = 65'536;
   /** Not a multiple of a page, or the fronts of all buffers would fall into the same few lines of the cache. */
   static constexpr uint32_t bufferBytes = headroom + longest + 4096 + 128;
-
-  struct Control {
-    /** Both of them are four bytes: UDP_GRO, and SO_RXQ_OVFL. */
-    alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
-  };
 
   int receiveOne(int fd) {
     const ssize_t length = recvmsg(fd, &messages_[used_].msg_hdr, MSG_DONTWAIT);

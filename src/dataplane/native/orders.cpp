@@ -60,6 +60,12 @@ void Worker::closeRelay(uint32_t socket) {
     ::close(sockets_[socket].fd);
     sockets_[socket].fd = 0;
   }
+  // Its port is not free before the ring has let go of it.
+  if (sockets_[socket].isArmed) ring_->disarm(socket);
+  else announceClosed(socket);
+}
+
+void Worker::announceClosed(uint32_t socket) {
   {
     const std::lock_guard guard(shared_.closedLock);
     shared_.closed.push_back(slotOf(socket));

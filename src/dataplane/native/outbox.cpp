@@ -92,12 +92,36 @@ void Outbox::flush(uint64_t& lost) {
     const auto segment = static_cast<uint16_t>(train.segment);
     std::memcpy(CMSG_DATA(control), &segment, sizeof segment);
   }
+  if (ring_ && count_ > 1) sendByRing(lost);
+  else sendByCalls(lost);
+  count_ = pieces_ = scratchUsed_ = 0;
+}
+
+/** All are done when the call returns, since none may wait for room. */
+void Outbox::sendByRing(uint64_t& lost) {
+  for (unsigned i = 0; i < count_; i++) {
+    io_uring_sqe& submission = ring_->next();
+    submission.opcode = IORING_OP_SENDMSG;
+    submission.fd = trains_[i].fd;
+    submission.addr = reinterpret_cast<uintptr_t>(&messages_[i].msg_hdr);
+    submission.len = 1;
+    submission.msg_flags = sendFlags;
+    submission.flags = IOSQE_CQE_SKIP_SUCCESS;
+    submission.user_data = i;
+  }
+  ring_->submit();
+  while (ring_->hasCompletions()) {
+    const io_uring_cqe completion = ring_->take();
+    failed(static_cast<unsigned>(completion.user_data), -completion.res, lost);
+  }
+}
+
+void Outbox::sendByCalls(uint64_t& lost) {
   for (unsigned first = 0; first < count_;) {
     unsigned end = first + 1;
     while (end < count_ && trains_[end].fd == trains_[first].fd) end++;
     while (first < end) first += send(first, end, lost);
   }
-  count_ = pieces_ = scratchUsed_ = 0;
 }
 
 /** Returns how many messages are dealt with, one at least. */

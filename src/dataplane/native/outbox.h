@@ -9,6 +9,7 @@
 
 #include "counters.h"
 #include "memory.h"
+#include "uring.h"
 #include "wire.h"
 
 namespace sluice {
@@ -35,6 +36,8 @@ class Outbox {
   bool isFull() const { return count_ == most || pieces_ + 4 > mostPieces || scratchUsed_ + 2 > mostPieces; }
   /** Room for a header that cannot stand in front of its payload; as long-lived as the frame. */
   uint8_t* scratch() { return &scratch_[scratchUsed_++ * scratchBytes]; }
+  /** From here on, what is to be sent by several sockets leaves with one call. */
+  void sendBy(Uring* ring) { ring_ = ring; }
   /** Sends everything, and counts what the sockets did not take as `lost`. */
   void flush(uint64_t& lost);
 
@@ -57,6 +60,8 @@ class Outbox {
 
   bool fits(const Train& train, int fd, const Endpoint& to, uint16_t port, uint32_t bytes) const;
   void put(mmsghdr& message, const void* at, size_t length);
+  void sendByRing(uint64_t& lost);
+  void sendByCalls(uint64_t& lost);
   unsigned send(unsigned first, unsigned end, uint64_t& lost);
   void failed(unsigned at, int error, uint64_t& lost);
   void sendApart(unsigned at, uint64_t& lost);
@@ -75,6 +80,7 @@ class Outbox {
   unsigned pieces_ = 0;
   unsigned scratchUsed_ = 0;
   bool maySegment_ = true;
+  Uring* ring_ = nullptr;
 };
 
 }  // namespace sluice

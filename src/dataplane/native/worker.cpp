@@ -26,7 +26,7 @@ uint32_t headerBytesOf(uint16_t framing) { return framing == bare ? 0 : framing 
 
 }  // namespace
 
-Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed)
+Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed, bool byRing)
     : shared_(shared),
       index_(index),
       epoll_(epoll),
@@ -37,6 +37,8 @@ Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed)
       random_(seed * 0xd1342543de82ef95) {
   epoll_event event{.events = EPOLLIN, .data = {.u32 = orders}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, shared_.queues[index_].eventFd(), &event);
+  if (byRing) ring_ = std::make_unique<RingInbox>();
+  if (ring_ && (!ring_->open(epoll_) || !sending_.open(64, 128))) ring_ = nullptr;
 }
 
 Worker::~Worker() {
@@ -70,22 +72,85 @@ void Worker::join() {
 }
 
 void Worker::run() {
+  if (ring_ && (!ring_->begin() || !sending_.begin())) ring_ = nullptr;
+  if (ring_) toPeers_.sendBy(&sending_);
+  if (ring_) toClients_.sendBy(&sending_);
   while (!isStopped_) {
-    wait(readyCount_ == 0);
-    for (size_t turns = readyCount_; turns > 0; turns--) {
-      const uint32_t socket = ready_[readyBegin_];
-      readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
-      readyCount_--;
-      serve(socket);
-    }
+    if (ring_) turnByRing();
+    else turn();
     flush();
   }
+  if (ring_) endRing();
   for (size_t i = 0; i < sockets_.size(); i++)
     if (sockets_[i].fd != 0) ::close(sockets_[i].fd);
 }
 
+void Worker::turn() {
+  wait(readyCount_ == 0);
+  for (size_t turns = readyCount_; turns > 0; turns--) {
+    const uint32_t socket = ready_[readyBegin_];
+    readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
+    readyCount_--;
+    serve(socket);
+  }
+}
+
+/** A socket is epoll's until its first packet comes, and the ring's from then on: most relay ports are idle. */
+void Worker::turnByRing() {
+  ring_->wait(readyCount_ == 0);
+  now_ = shared_.now();
+  while (ring_->hasEvents()) takeFromRing();
+  for (; readyCount_ > 0; readyCount_--) {
+    arm(ready_[readyBegin_]);
+    readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
+  }
+}
+
+void Worker::takeFromRing() {
+  const RingInbox::Event event = ring_->take();
+  if (event.isForEpoll) {
+    while (wait(false)) {
+    }
+    return;
+  }
+  const uint32_t socket = event.socket;
+  if (event.hasArrival) {
+    obey();
+    // What came to a socket that has been closed since is lost with it.
+    if (isHere(socket)) receive(socket, event.arrival);
+  }
+  if (!event.isEnd) return;
+  sockets_[socket].isArmed = false;
+  if (isHere(socket)) enqueue(socket);
+  else if (isRelay(socket)) announceClosed(socket);
+}
+
+void Worker::arm(uint32_t socket) {
+  obey();
+  Socket& state = sockets_[socket];
+  state.isReady = false;
+  if (!isHere(socket) || state.isArmed) return;
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, state.fd, nullptr);
+  state.isArmed = true;
+  ring_->arm(state.fd, socket);
+}
+
+/** Has the kernel let go of the sockets, so that their ports are free when they are closed. */
+void Worker::endRing() {
+  ring_->cancelAll();
+  for (size_t socket = 0; socket < sockets_.size(); socket++) {
+    while (sockets_[socket].isArmed) {
+      ring_->wait(true);
+      while (ring_->hasEvents())
+        if (const RingInbox::Event event = ring_->take(); event.isEnd) sockets_[event.socket].isArmed = false;
+      ring_->reset();
+    }
+  }
+  ring_ = nullptr;
+}
+
 /** Sockets report once that something came (EPOLLET): they are in turn until they are read empty. */
-void Worker::wait(bool mayBlock) {
+bool Worker::wait(bool mayBlock) {
   epoll_event events[mostEvents];
   const int count = epoll_wait(epoll_, events, mostEvents, mayBlock ? -1 : 0);
   now_ = shared_.now();
@@ -98,6 +163,7 @@ void Worker::wait(bool mayBlock) {
       takeCrossings();
     }
   }
+  return count == mostEvents;
 }
 
 void Worker::enqueue(uint32_t socket) {
@@ -149,6 +215,7 @@ void Worker::sendAll() {
 void Worker::flush() {
   sendAll();
   inbox_.reset();
+  if (ring_) ring_->reset();
   for (; crossedTo_ != 0; crossedTo_ &= crossedTo_ - 1) shared_.queues[std::countr_zero(crossedTo_)].wake();
   if (hasHandedUp_) shared_.wakeController();
   hasHandedUp_ = false;

@@ -5,14 +5,15 @@
 
 #include "inbox.h"
 #include "outbox.h"
+#include "ring-inbox.h"
 #include "shared.h"
 
 namespace sluice {
 
 class Worker {
  public:
-  /** `epoll` is the worker's from here on. */
-  Worker(Shared& shared, unsigned index, int epoll, uint64_t seed);
+  /** `epoll` is the worker's from here on. By io_uring, if wanted and to be had. */
+  Worker(Shared& shared, unsigned index, int epoll, uint64_t seed, bool byRing);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -38,6 +39,8 @@ class Worker {
     uint32_t overflowed;
     /** Waits for its turn. */
     bool isReady;
+    /** The ring receives its packets, or has yet to let go of it. */
+    bool isArmed;
   };
 
   /** What some client asked the controller last. */
@@ -48,7 +51,13 @@ class Worker {
   };
 
   void run();
-  void wait(bool mayBlock);
+  void turn();
+  void turnByRing();
+  void takeFromRing();
+  void arm(uint32_t socket);
+  void endRing();
+  /** Returns whether there may be more. */
+  bool wait(bool mayBlock);
   void enqueue(uint32_t socket);
   void serve(uint32_t socket);
   void receive(uint32_t socket, const Arrival& arrival);
@@ -79,6 +88,7 @@ class Worker {
   void obey();
   void perform(const Command& command, uint8_t* bytes);
   void closeRelay(uint32_t socket);
+  void announceClosed(uint32_t socket);
   void send(const Command& command, uint8_t* bytes);
 
   Shared& shared_;
@@ -87,6 +97,9 @@ class Worker {
   Counters& counters_;
   Table table_;
   Inbox inbox_;
+  /** In place of it, where the kernel has what it takes. */
+  std::unique_ptr<RingInbox> ring_;
+  Uring sending_;
   /** Apart, since packets from clients and packets from peers come mixed, and leave by different sockets. */
   Outbox toPeers_;
   Outbox toClients_;
