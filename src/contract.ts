@@ -234,6 +234,7 @@ export interface PlaneCounters {
 /** The address that relay ports of one family bind, and the one that peers see if a NAT stands before it. */
 export interface RelayAddress {
   readonly bind: string;
+  /** May change: a relay port keeps what it was when the port was opened. */
   readonly external?: string;
 }
 

@@ -4,9 +4,10 @@
 import { type Log, openLog } from "./admin/log.ts";
 import { endpointText } from "./admin/masking.ts";
 import type { Component } from "./component/component.ts";
-import type { Config } from "./config/config.ts";
+import type { Config, ConfiguredRelayAddress } from "./config/config.ts";
 import { detectRelayAddresses } from "./config/relay-addresses.ts";
 import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress, Unavailable } from "./contract.ts";
+import { askExternalAddress } from "./discover/external-address.ts";
 import { type Admin, openAdmin } from "./relay/admin.ts";
 import { openFilesAtMost, reportCapacity } from "./relay/capacity.ts";
 import { now } from "./relay/clock.ts";
@@ -14,6 +15,7 @@ import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
 import { type Door, doorsOf } from "./relay/doors.ts";
 import { Drain } from "./relay/drain.ts";
+import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { type Media, offeredDoors, openMedia } from "./relay/media.ts";
 import { certifiedHost } from "./relay/watched-certificates.ts";
@@ -56,7 +58,8 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const { mayMovePorts = false, log = openLog(config.log) } = options;
   const moves: Moves = { most: mayMovePorts ? movesAtMost : 0, log };
   const told: ((fact: Fact) => void)[] = [(fact) => log.fact(fact)];
-  const media = await openMedia(config, relayAddressesOf(config, log), moves, (fact) => {
+  const addresses = await ExternalAddresses.find(relayAddressesOf(config, log), { ask: askExternalAddress, log });
+  const media = await openMedia(config, addresses.relayAddresses, moves, (fact) => {
     for (const tell of told) tell(fact);
   });
   let isStopping = false;
@@ -73,12 +76,17 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   });
   let component: Component | undefined;
   const componentState = () => (config.xmpp ? (component?.state().state ?? "connecting") : undefined);
-  const admin = await openAdmin(config, { media, componentState, moves, drain, isStopping: () => isStopping }).catch(
-    async (error) => {
-      await media.stop();
-      throw error;
-    },
-  );
+  const admin = await openAdmin(config, {
+    media,
+    addresses,
+    componentState,
+    moves,
+    drain,
+    isStopping: () => isStopping,
+  }).catch(async (error) => {
+    await media.stop();
+    throw error;
+  });
   const credentials = await openCredentials(config, (host) => offeredDoors(media, host), now).catch(async (error) => {
     await admin?.stop();
     await media.stop();
@@ -89,11 +97,21 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const givenUp = new Promise<Unavailable>((resolve) => {
     giveUp = resolve;
   });
-  if (config.xmpp) {
-    const histories = new CallHistories();
-    told.push((fact) => histories.hear(now(), fact));
+  const histories = new CallHistories();
+  if (config.xmpp) told.push((fact) => histories.hear(now(), fact));
+  const connect = () => {
+    if (!config.xmpp) return;
     component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, histories, giveUp });
-  }
+  };
+  connect();
+  const readdress = async () => {
+    media.readdress();
+    // It names addresses where it is to name no host, and begins anew with those there are now.
+    if (!component || config.xmpp?.host !== undefined) return;
+    await component.stop();
+    if (!drain.isUnderWay && !isStopping) connect();
+  };
+  addresses.watch(config.externalCheckSeconds, readdress);
   announce(config, media, admin, log);
   if (credentials) log.info("handing out credentials", { at: endpointText(credentials.at) });
 
@@ -106,11 +124,14 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     counters: () => media.plane.counters(),
     componentState,
     givenUp,
-    reload: () => media.reload(),
+    async reload() {
+      await Promise.all([media.reload(), addresses.check(readdress)]);
+    },
     drain: () => drain.begin(),
     async stop() {
       isStopping = true;
       drain.stop();
+      addresses.stop();
       log.info("stopping");
       await component?.stop();
       await credentials?.stop();
@@ -121,7 +142,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   };
 }
 
-function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonly RelayAddress[] {
+function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonly ConfiguredRelayAddress[] {
   if (relayAddress.length > 0) return relayAddress;
   const { addresses, warnings } = detectRelayAddresses(loopback);
   for (const warning of warnings) log.warn(warning);

@@ -12,7 +12,7 @@ export interface CredentialsServerOptions {
   readonly key: string;
   readonly lifetimeSeconds: number;
   /** Where TURN or STUN is to be had (RFC 7065, RFC 7064). */
-  readonly uris: readonly string[];
+  readonly uris: () => readonly string[];
   readonly mint: (user: string, untilSeconds: number) => { readonly username: string; readonly password: string };
   readonly now: () => Millis;
 }
@@ -92,7 +92,7 @@ function credentials(
     };
   }
   const { username, password } = mint(user, Math.floor(now() / 1000) + lifetimeSeconds);
-  return { status: 200, body: { username, password, ttl: lifetimeSeconds, uris } };
+  return { status: 200, body: { username, password, ttl: lifetimeSeconds, uris: uris() } };
 }
 
 /** The parameters in the body of a request, as a browser's form sends them; none without a body. */

@@ -11,6 +11,8 @@ export interface MetricsSources {
   readonly plane: string;
   readonly counters: () => PlaneCounters;
   readonly isDraining: () => boolean;
+  /** How often STUN servers were asked for the external address, by what came of it. It goes on changing. */
+  readonly addressChecks: Readonly<Record<string, number>>;
   /** Of the connection to the XMPP server, and the states there are; none without a component. */
   readonly component?: { readonly states: readonly string[]; readonly state: () => string } | undefined;
 }
@@ -29,6 +31,7 @@ export function openMetrics(sources: MetricsSources): Metrics {
   collectDefaultMetrics({ register: registry });
   registerPlane(registry, sources.counters);
   registerAbout(registry, sources);
+  registerAddressChecks(registry, sources.addressChecks);
   gauge(registry, "sluice_draining", "1 while no new allocations are made, before the end; else 0.", () =>
     Number(sources.isDraining()),
   );
@@ -76,6 +79,19 @@ function registerPlane(registry: Registry, counters: () => PlaneCounters): void 
   });
   gauge(registry, "sluice_relay_ports", "Relay ports open now.", () => counters().relays);
   gauge(registry, "sluice_connections", "Stream connections of clients open now.", () => counters().connections);
+}
+
+function registerAddressChecks(registry: Registry, checks: Readonly<Record<string, number>>): void {
+  new Counter({
+    name: "sluice_external_address_checks_total",
+    help: "How often STUN servers were asked what our external address is, by outcome.",
+    labelNames: ["outcome"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [outcome, amount] of Object.entries(checks)) this.inc({ outcome }, amount);
+    },
+  });
 }
 
 function registerAbout(registry: Registry, { version, plane, component }: MetricsSources): void {

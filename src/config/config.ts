@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Backend } from "../dataplane/splices.ts";
+import type { StunServer } from "../discover/external-address.ts";
 import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
@@ -43,7 +44,9 @@ export interface Config {
   /** Whether clients may take their allocations along to another address. */
   readonly mobility: boolean;
   /** At most one a family. None: what this machine has. */
-  readonly relayAddress: readonly RelayAddress[];
+  readonly relayAddress: readonly ConfiguredRelayAddress[];
+  /** How often STUN servers are asked what the external address is. */
+  readonly externalCheckSeconds: number;
   /** First and last, both included. */
   readonly relayPorts: readonly [first: number, last: number];
   readonly dataplane: "auto" | "native" | "portable";
@@ -66,6 +69,12 @@ export interface Config {
   readonly log: LogConfig;
   /** The folder for what must outlive the process. */
   readonly state?: string;
+}
+
+export interface ConfiguredRelayAddress {
+  readonly bind: string;
+  /** The address that peers see, or STUN servers that know it. */
+  readonly external?: string | readonly StunServer[];
 }
 
 export interface Listen {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { familyOf } from "../contract.ts";
 import { mostThreads } from "../dataplane/native.ts";
+import type { StunServer } from "../discover/external-address.ts";
 import { defaultLimits } from "../turn/limits.ts";
 import { defaultReplyRate } from "../turn/reply-budget.ts";
 import { defaultRate } from "../xmpp/entity.ts";
@@ -14,6 +15,7 @@ import {
   cidr,
   contactUri,
   domainName,
+  externalAddress,
   filled,
   hostAndPort,
   hostName,
@@ -62,9 +64,10 @@ export function configSchema(sources: SecretSources) {
     relay: z.boolean().prefault(true),
     "relay-tcp": z.boolean().prefault(false),
     mobility: z.boolean().prefault(false),
-    "relay-address": oneOrMore(relayAddress)
+    "relay-address": oneOrMore(relayAddressToFind)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),
+    "external-check-seconds": z.int().min(10).max(86_400).prefault(300),
     "relay-ports": portRange.prefault("49152-65535"),
     dataplane: z.enum(["auto", "native", "portable"]).prefault("auto"),
     threads: z.int().min(1).max(mostThreads).exactOptional(),
@@ -174,16 +177,21 @@ const alternateServer = section({
   weight: z.int().min(1).max(1000).prefault(1),
 });
 
-const relayAddress = z.preprocess(
-  (written) => (typeof written === "string" ? { bind: written } : written),
-  z
-    .strictObject({ bind: ipAddress, external: ipAddress.exactOptional() })
-    .refine(({ bind }) => bind !== "0.0.0.0" && bind !== "::", "expected one address, not all of them")
-    .refine(
-      ({ bind, external }) => external === undefined || familyOf(external) === familyOf(bind),
-      "bind and external are not of one family",
-    ),
-);
+const relayAddress = relayAddressWith(ipAddress);
+const relayAddressToFind = relayAddressWith(externalAddress);
+
+function relayAddressWith<External extends z.ZodType<string | readonly StunServer[]>>(external: External) {
+  return z.preprocess(
+    (written) => (typeof written === "string" ? { bind: written } : written),
+    z
+      .strictObject({ bind: ipAddress, external: external.exactOptional() })
+      .refine(({ bind }) => bind !== "0.0.0.0" && bind !== "::", "expected one address, not all of them")
+      .refine(
+        ({ bind, external }) => typeof external !== "string" || familyOf(external) === familyOf(bind),
+        "bind and external are not of one family",
+      ),
+  );
+}
 
 const servicePattern = section({
   type: z.enum(["stun", "stuns", "turn", "turns"]).exactOptional(),

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import type { Endpoint, ListenerKind } from "../contract.ts";
+import type { StunServer } from "../discover/external-address.ts";
 import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
 import { parseAlternateDoors } from "../turn/alternates.ts";
 import { parseCidr } from "../turn/cidr.ts";
@@ -97,6 +98,25 @@ export const hostName = text("a host name or an address", (written): string | un
 export const certifiedName = text("a DNS name", (written): string | undefined =>
   /^(?=.{1,255}$)[a-z\d-]+(\.[a-z\d-]+)*$/i.test(written) ? written.toLowerCase() : undefined,
 );
+
+/** An address, or STUN servers that know it, of which there may be several. */
+export const externalAddress = z
+  .union([z.string().transform((one) => [one]), z.array(z.string()).min(1).max(8)], {
+    error: "expected an address, stun:HOST:PORT, or a list of these servers",
+  })
+  .transform((written, context): string | readonly StunServer[] => {
+    const [first = ""] = written;
+    const address = written.length === 1 ? readAddress(first) : undefined;
+    if (address !== undefined) return address;
+    const servers = written.flatMap((each) => stunServer(each) ?? []);
+    if (servers.length === written.length) return servers;
+    context.addIssue({ code: "custom", message: "expected an address, stun:HOST:PORT, or a list of these servers" });
+    return z.NEVER;
+  });
+
+function stunServer(written: string): StunServer | undefined {
+  return written.startsWith("stun:") ? hostAndPort.safeParse(written.slice("stun:".length)).data : undefined;
+}
 
 /** What a TLS client may ask for. */
 export const serverName = text("a DNS name, or *. and one", (written): string | undefined =>

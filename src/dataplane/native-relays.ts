@@ -23,6 +23,7 @@ type OpenRelay = Extract<Action, { do: "open-relay" }>;
 interface Berth {
   readonly slot: number;
   readonly drawn: RelayPort;
+  readonly reach: Reach;
 }
 
 export interface NativeRelay extends Berth {
@@ -41,7 +42,7 @@ export interface Stock {
   readonly slots: number;
 }
 
-/** A relay address, canonical. */
+/** A relay address as it is when a port is opened there, canonical. */
 interface Reach {
   readonly bind: string;
   readonly external: string;
@@ -52,17 +53,21 @@ interface Reach {
 /** After so many ports in vain, packets and timers get their turn. */
 const bindsInOneTurn = 8;
 
+/** Of the engine (`mostOwnAddresses` in native/shared.h). */
+const ownAddressesAtMost = 16;
+
 const { EADDRINUSE, EACCES } = constants.errno;
 
 export class NativeRelays {
-  /** Every address that a relay port has, as bound and as peers see it. */
-  readonly ownAddresses: readonly string[];
+  /** Every address that a relay port has or had, as bound and as peers see it, by the number that threads know it by. */
+  readonly ownAddresses: string[] = [];
   readonly #engine: Engine;
   readonly #options: PlaneOptions;
   readonly #ports: RelayPortsByFamily;
   readonly #limits: NativeBuckets;
   readonly #relays = new Map<SocketId, NativeRelay>();
-  readonly #reaches: ReadonlyMap<RelayAddress, Reach>;
+  /** The newest last. */
+  #reaches: readonly Reach[] = [];
   /** By index of the own address and port, in one number. */
   readonly #places = new Map<number, NativeRelay>();
   /** Asked for, and neither open nor failed yet. */
@@ -80,9 +85,7 @@ export class NativeRelays {
     this.#ports = ports;
     this.#limits = limits;
     this.#slots = slots;
-    const texts = options.relayAddresses.flatMap(({ bind, external = bind }) => [bind, external]);
-    this.ownAddresses = [...new Set(texts.map(canonicalAddress))];
-    this.#reaches = new Map(options.relayAddresses.map((address) => [address, this.#reachOf(address)]));
+    for (const address of options.relayAddresses) this.#reachOf(address);
   }
 
   get size(): number {
@@ -105,7 +108,8 @@ export class NativeRelays {
 
   /** Says whose relay port this is, seen by peers as `at`: one in this slot, nobody's or another plane's. */
   setOwner({ address, port }: Endpoint, slot: number): void {
-    for (const { external, indices } of this.#reaches.values()) {
+    for (const relayAddress of this.#options.relayAddresses) this.#reachOf(relayAddress);
+    for (const { external, indices } of this.#reaches) {
       if (external === address) for (const index of indices) this.#engine.setOwner(index, port, slot);
     }
   }
@@ -123,16 +127,16 @@ export class NativeRelays {
       this.#limits.release(limits);
       return this.#opening.delete(id) ? "exhausted" : undefined;
     }
-    const { slot, drawn } = berth;
-    const at = { address: this.#reach(drawn).external, port: drawn.port };
-    const relay = { id, slot, drawn, at, limits, wasOpen: this.#opening.delete(id) };
+    const { drawn, reach } = berth;
+    const at = { address: reach.external, port: drawn.port };
+    const relay = { ...berth, id, at, limits, wasOpen: this.#opening.delete(id) };
     if (!relay.wasOpen) {
       this.#let(relay);
       return undefined;
     }
     this.#relays.set(id, relay);
-    for (const index of this.#reach(drawn).indices) this.#places.set(placeOf(index, drawn.port), relay);
-    this.setOwner(at, slot);
+    for (const index of reach.indices) this.#places.set(placeOf(index, drawn.port), relay);
+    this.setOwner(at, relay.slot);
     return relay;
   }
 
@@ -142,7 +146,7 @@ export class NativeRelays {
     const relay = this.#relays.get(id);
     if (!relay) return undefined;
     this.#relays.delete(id);
-    for (const index of this.#reach(relay.drawn).indices) this.#places.delete(placeOf(index, relay.drawn.port));
+    for (const index of relay.reach.indices) this.#places.delete(placeOf(index, relay.drawn.port));
     this.setOwner(relay.at, owner.nobody);
     this.#let(relay);
     return relay;
@@ -174,13 +178,30 @@ export class NativeRelays {
     for (const resolve of this.#awaitingRelease.splice(0)) resolve();
   }
 
-  #reachOf({ bind, external = bind }: RelayAddress): Reach {
-    const reach = { bind: canonicalAddress(bind), external: canonicalAddress(external) };
-    return { ...reach, indices: [...new Set([reach.bind, reach.external])].map((each) => this.ownAddress(each)) };
+  /** What a relay address is now; once it has been another, both are known. */
+  #reachOf(address: RelayAddress): Reach {
+    const [bind, external] = reachedAt(address);
+    const known = this.#reaches.find((reach) => reach.bind === bind && reach.external === external);
+    if (known) return known;
+    const reach = { bind, external, indices: [...new Set([bind, external])].map((each) => this.#numberFor(each)) };
+    this.#reaches = [...this.#reaches, reach];
+    return reach;
   }
 
-  #reach({ address }: RelayPort): Reach {
-    return this.#reaches.get(address) ?? this.#reachOf(address);
+  /** With all numbers given out, that of the external address that has not been ours for longest. */
+  #numberFor(address: string): number {
+    const known = this.ownAddresses.indexOf(address);
+    if (known >= 0) return known;
+    if (this.ownAddresses.length < ownAddressesAtMost) return this.ownAddresses.push(address) - 1;
+    const current = new Set(this.#options.relayAddresses.flatMap(reachedAt));
+    const inUse = new Set([...this.#relays.values()].map(({ reach }) => reach.external));
+    const former = this.#reaches.filter(({ external }) => !current.has(external));
+    const retired = former.find(({ external }) => !inUse.has(external)) ?? former[0];
+    assert(retired, "more relay addresses than there are numbers for them");
+    this.#reaches = this.#reaches.filter((reach) => reach !== retired);
+    const number = this.ownAddress(retired.external);
+    this.ownAddresses[number] = address;
+    return number;
   }
 
   #let(relay: NativeRelay): void {
@@ -214,19 +235,18 @@ export class NativeRelays {
     const slot = this.#takeSlot();
     if (slot === undefined) return undefined;
     const drawn = ports.draw(this.#options.now(), wish);
-    if (drawn) return { slot, drawn };
+    if (drawn) return { slot, drawn, reach: this.#reachOf(drawn.address) };
     this.#freeSlots.push(slot);
     return undefined;
   }
 
   /** `taken` is about this one port; any other error would meet us on the next one again. */
   #try(
-    { slot, drawn }: Berth,
+    { slot, drawn, reach: { bind, external } }: Berth,
     ports: RelayPorts,
     client: Endpoint,
     buckets: readonly number[],
   ): "bound" | "taken" | "impossible" {
-    const { bind, external } = this.#reach(drawn);
     const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port, buckets);
     if (error === 0) return "bound";
     this.#freeSlots.push(slot);
@@ -246,6 +266,10 @@ export class NativeRelays {
   #released(): Promise<void> {
     return new Promise((resolve) => this.#awaitingRelease.push(resolve));
   }
+}
+
+function reachedAt({ bind, external = bind }: RelayAddress): [bind: string, external: string] {
+  return [canonicalAddress(bind), canonicalAddress(external)];
 }
 
 function placeOf(index: number, port: number): number {

@@ -8,10 +8,13 @@ import type { OpenPort } from "./prober.ts";
 
 /** Opens ports at the address that packets to the server leave from, so that it can be compared with what it sees. */
 export async function udpPortsTowards(server: Endpoint): Promise<OpenPort> {
-  const address = await addressTowards(server);
-  const type = typeOf(server);
+  return udpPortsAt(await addressTowards(server));
+}
+
+/** Opens ports at an address of this machine. */
+export function udpPortsAt(address: string): OpenPort {
   return async (receive) => {
-    const socket = DgramAsPromised.createSocket({ type });
+    const socket = DgramAsPromised.createSocket({ type: typeOf(address) });
     const { port } = await socket.bind({ address, port: 0 });
     const ended = (async () => {
       // Nothing may be waited for in here: what comes while nobody receives is lost.
@@ -30,7 +33,7 @@ export async function udpPortsTowards(server: Endpoint): Promise<OpenPort> {
 
 /** Connecting sends nothing over UDP, but asks the system for the way. */
 async function addressTowards(server: Endpoint): Promise<string> {
-  const socket = createSocket(typeOf(server));
+  const socket = createSocket(typeOf(server.address));
   try {
     // Its callback is told of a failure, too, which the types do not know.
     const connect = promisify((done: (error?: Error) => void) => socket.connect(server.port, server.address, done));
@@ -43,6 +46,6 @@ async function addressTowards(server: Endpoint): Promise<string> {
   }
 }
 
-function typeOf({ address }: Endpoint) {
+function typeOf(address: string) {
   return familyOf(address) === 6 ? "udp6" : "udp4";
 }

@@ -6,6 +6,7 @@ import { version } from "../cli/version.ts";
 import type { Health } from "../component/connection.ts";
 import type { Config } from "../config/config.ts";
 import type { Drain } from "./drain.ts";
+import type { ExternalAddresses } from "./external-addresses.ts";
 import { type Moves, moved, onFreePort } from "./free-port.ts";
 import type { Media } from "./media.ts";
 
@@ -15,6 +16,7 @@ export interface Admin extends AdminServer {
 
 interface AdminParts {
   readonly media: Media;
+  readonly addresses: Pick<ExternalAddresses, "checks">;
   readonly componentState: () => string | undefined;
   readonly moves: Moves;
   readonly drain: Pick<Drain, "isUnderWay">;
@@ -25,7 +27,7 @@ const componentStates: readonly string[] = ["connecting", "online", "offline", "
 
 export async function openAdmin(
   config: Config,
-  { media, componentState, moves, drain, isStopping }: AdminParts,
+  { media, addresses, componentState, moves, drain, isStopping }: AdminParts,
 ): Promise<Admin | undefined> {
   const { metrics: at } = config;
   if (at === "none") return undefined;
@@ -34,6 +36,7 @@ export async function openAdmin(
     version: version(),
     plane: plane.name,
     counters: () => plane.counters(),
+    addressChecks: addresses.checks,
     isDraining: () => drain.isUnderWay,
     component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });

@@ -17,5 +17,12 @@ export async function openCredentials(
   assert(secret !== undefined, "credentials over HTTP need a shared secret to be made with");
   const { listen: at, key, host, credentialLifetimeSeconds: lifetimeSeconds } = credentialsHttp;
   const mint = (user: string, untilSeconds: number) => mintCredential(secret, user, untilSeconds);
-  return await startCredentialsServer({ at, key, lifetimeSeconds, uris: urisOf(doorsAs(host), relay), mint, now });
+  return await startCredentialsServer({
+    at,
+    key,
+    lifetimeSeconds,
+    uris: () => urisOf(doorsAs(host), relay),
+    mint,
+    now,
+  });
 }

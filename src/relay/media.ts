@@ -22,13 +22,14 @@ import type { StreamingPlaneOptions } from "../dataplane/stream.ts";
 import type { Ban } from "../turn/bans.ts";
 import { clientPolicy } from "../turn/client-policy.ts";
 import type { AllocationView } from "../turn/orders.ts";
-import { type PeerPolicy, peerPolicy } from "../turn/peer-policy.ts";
+import type { PeerPolicy } from "../turn/peer-policy.ts";
 import { TurnServer } from "../turn/server.ts";
 import { openAccounts } from "./accounts.ts";
 import { now } from "./clock.ts";
-import { asMet, type Door, doorsOf, endpointsOf } from "./doors.ts";
+import { asMet, type Door, doorsOf } from "./doors.ts";
 import { entranceOf } from "./entrance.ts";
 import { type Moves, moved, movedPort, onFreePort } from "./free-port.ts";
+import { OwnPlaces } from "./own-places.ts";
 import { openSquares, type Squares } from "./squares.ts";
 import { certifiedHost, watchCertificates } from "./watched-certificates.ts";
 
@@ -42,6 +43,8 @@ export interface Media {
   readonly relayAddresses: readonly RelayAddress[];
   readonly certificates: Certificates | undefined;
   readonly operator: Operator;
+  /** To be called when an external address is another. */
+  readdress(): void;
   reload(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -84,17 +87,13 @@ export async function openMedia(
     throw error;
   });
 
-  const own = [
-    ...[...listeners, ...further].flatMap((listener) => endpointsOf(listener, relayAddresses, machineAddresses())),
-    ...squares.flatMap((square) => square.map(({ at }) => at)),
-  ];
-  const peers = peerPolicy({
+  const peers = new OwnPlaces({
     ...config.peers,
     loopback: config.loopback,
-    listeners: own,
-    relayAddresses: relayAddresses.flatMap(({ bind, external }) =>
-      external === undefined ? [bind] : [bind, external],
-    ),
+    listeners: [...listeners, ...further],
+    further: squares.flatMap((square) => square.map(({ at }) => at)),
+    relayAddresses,
+    machineAddresses,
   });
   const machine = new TurnServer({
     realm: config.realm,
@@ -111,10 +110,7 @@ export async function openMedia(
     abilities: plane.abilities,
     rates: config.rate,
     replyRate: config.replyBudget,
-    alternates: {
-      ...config.alternateServers,
-      isOurs: ({ address, port }) => own.some((at) => at.address === address && at.port === port),
-    },
+    alternates: { ...config.alternateServers, isOurs: (at) => peers.isOurs(at) },
     nonceSecret: randomBytes(32),
     newSocketId,
     squares,
@@ -139,6 +135,7 @@ export async function openMedia(
       bans: () => machine.bans(now()),
       order: (order) => loop.hand({ is: "ordered", order }),
     },
+    readdress: () => peers.renew(),
     async reload() {
       await watch?.reload();
       await accounts.reload();

@@ -15,7 +15,7 @@ async function start(port = 0): Promise<CredentialsServer> {
     at: { address: "127.0.0.1", port },
     key,
     lifetimeSeconds: 600,
-    uris,
+    uris: () => uris,
     mint: (user, untilSeconds) => mintCredential(secret, user, untilSeconds),
     now: () => now,
   });

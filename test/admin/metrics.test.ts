@@ -31,6 +31,7 @@ function open(sources: Partial<MetricsSources> = {}) {
     plane: "portable",
     counters: () => counters,
     isDraining: () => false,
+    addressChecks: { same: 3, changed: 1 },
     ...sources,
   });
 }

@@ -179,6 +179,30 @@ export function describeRelayPorts(make: Make): void {
       expect(await bob.client.next()).toEqual(channelData(channel, "hello"));
     });
 
+    test("one keeps the external address it was opened with, however often that changes for others", async () => {
+      let external = "203.0.113.1";
+      const relayAddress = {
+        bind,
+        get external() {
+          return external;
+        },
+      };
+      const rig = rigOf({ relayAddresses: [relayAddress], mayReach: () => false });
+      const alice = await callee(rig);
+      for (let change = 2; change <= 20; change += 1) {
+        external = `203.0.113.${change}`;
+        const bob = await callee(rig);
+        expect([alice.at.address, bob.at.address]).toEqual(["203.0.113.1", external]);
+        alice.permit(bob.at);
+        bob.permit(alice.at);
+        alice.client.send(channelData(channel, "to the new one"), alice.listener);
+        expect(await bob.client.next()).toEqual(channelData(channel, "to the new one"));
+        bob.client.send(channelData(channel, "to the old one"), bob.listener);
+        expect(await alice.client.next()).toEqual(channelData(channel, "to the old one"));
+        rig.plane.perform({ do: "close-relay", relay: bob.relay });
+      }
+    });
+
     test("the machine's own packets pass too, and are indicated where only a permission stands", async () => {
       const rig = rigOf({ relayAddresses: [{ bind, external: "203.0.113.7" }], mayReach: () => false });
       const [alice, bob] = [await callee(rig), await callee(rig)];

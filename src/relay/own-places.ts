@@ -1,0 +1,59 @@
+// Where this relay itself is: clients are not relayed there, and no other relay is named that is this one. It changes
+// with the external address, and the one before counts on, for allocations keep what they have.
+
+import type { Endpoint, Listener, RelayAddress } from "../contract.ts";
+import { type PeerPolicy, type PeerPolicyOptions, peerPolicy } from "../turn/peer-policy.ts";
+import { endpointsOf } from "./doors.ts";
+
+export interface OwnPlacesOptions extends Pick<PeerPolicyOptions, "allow" | "deny" | "loopback"> {
+  readonly listeners: readonly Listener[];
+  /** Beside where the listeners are. */
+  readonly further: readonly Endpoint[];
+  readonly relayAddresses: readonly RelayAddress[];
+  readonly machineAddresses: () => readonly string[];
+}
+
+export class OwnPlaces implements PeerPolicy {
+  readonly #options: OwnPlacesOptions;
+  #relayAddresses: readonly RelayAddress[] = [];
+  #places: readonly Endpoint[] = [];
+  #policy: PeerPolicy;
+
+  constructor(options: OwnPlacesOptions) {
+    this.#options = options;
+    this.#policy = this.#judge();
+  }
+
+  mayPermit(address: string, port?: number): boolean {
+    return this.#policy.mayPermit(address, port);
+  }
+
+  mayReach(peer: Endpoint): boolean {
+    return this.#policy.mayReach(peer);
+  }
+
+  isOurs({ address, port }: Endpoint): boolean {
+    return this.#places.some((place) => place.address === address && place.port === port);
+  }
+
+  /** To be called when an external address is another. */
+  renew(): void {
+    this.#policy = this.#judge();
+  }
+
+  #judge(): PeerPolicy {
+    const { listeners, further, machineAddresses, ...rules } = this.#options;
+    const current = rules.relayAddresses.map(({ bind, external }) =>
+      external === undefined ? { bind } : { bind, external },
+    );
+    const relayAddresses = [...current, ...this.#relayAddresses];
+    this.#relayAddresses = current;
+    const machine = machineAddresses();
+    this.#places = [...listeners.flatMap((listener) => endpointsOf(listener, relayAddresses, machine)), ...further];
+    return peerPolicy({
+      ...rules,
+      listeners: this.#places,
+      relayAddresses: relayAddresses.flatMap(({ bind, external = bind }) => [bind, external]),
+    });
+  }
+}
