@@ -22,6 +22,12 @@ interface Place {
   readonly outside: string;
 }
 
+/** A NAT and what is behind it, with the namespaces of both. */
+interface Household extends Place {
+  readonly nat: string;
+  readonly inside: string;
+}
+
 /** As nftables does it. Ports stay as they are, but for the symmetric one. */
 const rules = {
   none: () => "",
@@ -54,7 +60,7 @@ export class NatLab {
   readonly #namespaces: string[] = [];
   #folder: string | undefined;
   #relay: ChildProcess | undefined;
-  readonly #clients = new Map<NatKind, string>();
+  readonly #clients = new Map<NatKind, Household>();
 
   /** Resolves when the relay says that it listens. */
   async start(): Promise<void> {
@@ -91,8 +97,28 @@ metrics: none
   }
 
   runBehind(kind: NatKind, name: string, args: readonly string[]): Promise<Outcome> {
-    const inside = this.#clients.get(kind) ?? this.#addClient(kind);
-    return run("ip", ["netns", "exec", inside, name, ...args]);
+    return run("ip", ["netns", "exec", this.behind(kind).inside, name, ...args]);
+  }
+
+  /** Before all NATs, where the relay is. */
+  runOutside(name: string, args: readonly string[]): Promise<Outcome> {
+    return run("ip", ["netns", "exec", this.#outside, name, ...args]);
+  }
+
+  /** The network behind a NAT of this kind. */
+  behind(kind: NatKind): Household {
+    return this.#clients.get(kind) ?? this.#addClient(kind);
+  }
+
+  /** Gives a NAT another outside address, as a provider does overnight, and returns that. */
+  renumber(kind: NatKind): string {
+    const { nat, client, outside: former } = this.behind(kind);
+    const outside = "203.0.113.77";
+    this.#ip(nat, `addr add ${outside}/32 dev wan`);
+    this.#ip(this.#outside, `route add ${outside}/32 via ${former}`);
+    this.#run("ip", ["netns", "exec", nat, "nft", "flush", "ruleset"]);
+    this.#run("ip", ["netns", "exec", nat, "nft", rules[kind]({ client, outside })]);
+    return outside;
   }
 
   async close(): Promise<void> {
@@ -102,8 +128,7 @@ metrics: none
     await ended;
   }
 
-  /** Returns the namespace of the client. */
-  #addClient(kind: NatKind): string {
+  #addClient(kind: NatKind): Household {
     const number = this.#clients.size;
     const [nat, inside] = [this.#addNamespace(`nat-${number}`), this.#addNamespace(`client-${number}`)];
     const [gateway, outside] = [`198.51.100.${number * 4 + 1}`, `198.51.100.${number * 4 + 2}`];
@@ -127,8 +152,9 @@ metrics: none
     // Of use only where nothing is translated.
     this.#ip(this.#outside, `route add ${client}/32 via ${outside}`);
     this.#run("ip", ["netns", "exec", nat, "nft", rules[kind]({ client, outside })]);
-    this.#clients.set(kind, inside);
-    return inside;
+    const household = { nat, inside, client, outside };
+    this.#clients.set(kind, household);
+    return household;
   }
 
   #addNamespace(role: string): string {
