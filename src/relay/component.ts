@@ -11,7 +11,7 @@ import { Unavailable } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
 import type { CallHistories } from "../xmpp/console/call-histories.ts";
 import { now } from "./clock.ts";
-import { servicesOf } from "./doors.ts";
+import { servicesOf, urisOf } from "./doors.ts";
 import { type Media, offeredDoors } from "./media.ts";
 import { operationsOn } from "./operations.ts";
 
@@ -34,7 +34,7 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
     const untilSeconds = Math.floor(at / 1000) + lifetimeSeconds;
     return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
   };
-  const operations = operationsOn({ media, histories, doors, mint });
+  const operations = operationsOn({ media, histories, uris: urisOf(doors, config.relay), mint });
   const component = startComponent({
     service,
     domain,

@@ -12,14 +12,14 @@ import { bytesText, durationText } from "../xmpp/console/words.ts";
 import type { Lines } from "../xmpp/xep0004-data-forms.ts";
 import type { IssuedCredential } from "../xmpp/xep0215-external-services.ts";
 import { now } from "./clock.ts";
-import { type Door, urisOf } from "./doors.ts";
 import type { Media } from "./media.ts";
 
 export interface OperationsOptions {
   readonly media: Media;
   readonly histories: CallHistories;
   /** What clients are told of. */
-  readonly doors: readonly Door[];
+  /** Where TURN is to be had, or STUN. */
+  readonly uris: readonly string[];
   readonly mint: (user: string, lifetimeSeconds: number) => IssuedCredential;
 }
 
@@ -28,7 +28,7 @@ const shortestPrefix = { 4: 8, 16: 16 } as const;
 
 const nothing: Traffic = { packets: 0, bytes: 0 };
 
-export function operationsOn({ media, histories, doors, mint }: OperationsOptions): Operations {
+export function operationsOn({ media, histories, uris, mint }: OperationsOptions): Operations {
   const { operator } = media;
   const allocations = () => operator.allocations().map((view) => liveAllocation(view, media));
   const has = (id: number) => allocations().some((allocation) => allocation.id === id);
@@ -48,7 +48,7 @@ export function operationsOn({ media, histories, doors, mint }: OperationsOption
       return operator.bans().some((ban) => JSON.stringify(ban.whom) === name && ban.until === until);
     },
     lift: (whom) => operator.order({ order: "lift", whom }),
-    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris: urisOf(doors, true) }),
+    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris }),
     history: (user) => histories.of(user),
     readNetwork,
     mask: maskAddress,
