@@ -12,6 +12,7 @@ import { answerPresence } from "./presence.ts";
 import { ServicePushes } from "./service-pushes.ts";
 import { errorReply, refuse } from "./stanza-errors.ts";
 import { readDelegated } from "./xep0355-delegation.ts";
+import { readPrivileges } from "./xep0356-privileges.ts";
 
 export interface EntityOptions extends Omit<IqTableOptions, "informed"> {
   /** Our own address, in lower case. */
@@ -49,11 +50,10 @@ export class Entity implements Machine<XmppInput, Element> {
   constructor(options: EntityOptions) {
     this.#options = options;
     const { domain, domains, rate = defaultRate, budgetKey } = options;
-    const pushes = new ServicePushes({ ...options, isServed: (asker) => isUserOf(asker, domains) });
+    const pushes = new ServicePushes(domain, { ...options, isServed: (asker) => isUserOf(asker, domains) });
     this.#table = iqTable({
       ...options,
-      // What a server asks in the name of its users is not pushed: we cannot speak in its name unasked.
-      informed: (asking, now, until) => asking.to === domain && pushes.promise(asking, now, until),
+      informed: (asking, now, until) => pushes.promise(asking, now, until),
     });
     this.#budget = new Budget(rate, budgetKey);
     this.#pushes = pushes;
@@ -88,10 +88,9 @@ export class Entity implements Machine<XmppInput, Element> {
 
   #answerIq(iq: Element, { now, isForUs }: Envelope): Element[] {
     const { report } = this.#options;
-    const { type, from, id } = iq.attrs;
+    const { type } = iq.attrs;
     if (type === "result" || type === "error") {
-      const isExpected = this.#pushes.answered(from, id, type === "error");
-      if (!isExpected) report({ fact: "stanza-dropped", why: "unexpected-reply" });
+      if (!this.#pushes.answered(iq)) report({ fact: "stanza-dropped", why: "unexpected-reply" });
       return [];
     }
     const mayAsk = (asker: Jid) => this.#mayAsk(asker, now);
@@ -114,8 +113,10 @@ export class Entity implements Machine<XmppInput, Element> {
   #answerMessage(message: Element, { now, from }: Envelope): Element[] {
     const delegated = readDelegated(message);
     if (delegated && this.#isServedServer(from)) this.#options.report({ fact: "delegated", ...delegated });
+    const privileges = readPrivileges(message);
+    if (privileges && this.#isServedServer(from)) this.#pushes.permit(privileges.domain, privileges.namespaces);
     const { type } = message.attrs;
-    if (delegated || type === "error" || type === "headline" || !this.#mayAsk(from, now)) return [];
+    if (delegated || privileges || type === "error" || type === "headline" || !this.#mayAsk(from, now)) return [];
     return [errorReply(message, refuse("service-unavailable", "nobody reads messages here"))];
   }
 

@@ -1,11 +1,14 @@
 // Who asked us for services is sent new credentials before the old ones end, as long as he is there (XEP-0215 section 3.2).
-// Servers that delegate have no way to pass this on, so it is for those who asked us directly and showed their presence.
+// For those who asked us directly, that is as long as they show us their presence. Those who asked their server have
+// theirs with it, and are pushed to in the name of their own account, where the server lets us (XEP-0356).
 
 import xml, { type Element } from "@xmpp/xml";
 import { Calendar } from "../calendar.ts";
 import type { Millis } from "../contract.ts";
 import type { Surroundings } from "./iq.ts";
+import { bareJid } from "./jid.ts";
 import { type Asking, type ExternalServices, renewedServices, withdrawnServices } from "./xep0215-external-services.ts";
+import { isRefused, privilegedSet } from "./xep0356-privileges.ts";
 
 /** The one that was heard of first makes room for a new one. */
 const devicesAtMost = 10_000;
@@ -27,24 +30,30 @@ interface Promised {
 }
 
 export class ServicePushes {
+  readonly #domain: string;
   readonly #services: ExternalServices;
+  /** By domain: of which namespaces its server takes pushes. */
+  readonly #privileges = new Map<string, ReadonlySet<string>>();
   /** By full JID. */
   readonly #devices = new Map<string, Device>();
   readonly #renewals = new Calendar<Promised>();
   readonly #unanswered = new Map<string, Promised>();
   #pushed = 0;
 
-  constructor(services: ExternalServices) {
+  /** `domain` is our own address. */
+  constructor(domain: string, services: ExternalServices) {
+    this.#domain = domain;
     this.#services = services;
   }
 
-  /** How many devices are held in mind. */
-  get size(): number {
-    return this.#devices.size;
+  /** What a server lets us push in its users' name, in place of what it did before. */
+  permit(domain: string, namespaces: ReadonlySet<string>): void {
+    this.#privileges.set(domain, namespaces);
   }
 
   /** `asking` was answered with credentials that end at `until`. */
   promise(asking: Asking, now: Millis, until: Millis): void {
+    if (!this.#isDirect(asking) && !this.#privileges.get(asking.asker.domain)?.has(asking.namespace)) return;
     const device = this.#deviceOf(asking.from);
     const what = `${asking.namespace} ${asking.type ?? ""}`;
     const promised = device.promises.get(what) ?? { device, asking, unanswered: undefined };
@@ -74,11 +83,11 @@ export class ServicePushes {
   }
 
   /** Whether this was the reply to a push. */
-  answered(from: string, id: string, isError: boolean): boolean {
-    const promised = this.#unanswered.get(id);
-    if (promised?.device.jid !== from) return false;
+  answered(reply: Element): boolean {
+    const promised = this.#unanswered.get(reply.attrs.id);
+    if (!promised || this.#addressee(promised.asking) !== reply.attrs.from) return false;
     this.#settle(promised);
-    if (isError) this.#forget(promised.device);
+    if (isRefused(reply)) this.#forget(promised.device);
     return true;
   }
 
@@ -88,7 +97,7 @@ export class ServicePushes {
     const theirs = promises.filter(({ asking }) => asking.user === user);
     for (const { device } of theirs) this.#forget(device);
     return theirs
-      .filter(({ device }) => device.isThere)
+      .filter((promised) => this.#isThere(promised))
       .map((promised) => this.#push(promised, withdrawnServices(this.#services, promised.asking)));
   }
 
@@ -110,7 +119,7 @@ export class ServicePushes {
 
   #renew(promised: Promised, surroundings: Surroundings): Element[] {
     const { device, asking, unanswered } = promised;
-    const isThere = device.isThere && unanswered === undefined;
+    const isThere = this.#isThere(promised) && unanswered === undefined;
     const renewed = isThere ? renewedServices(this.#services, asking, surroundings) : undefined;
     if (!renewed) {
       this.#forget(device);
@@ -123,9 +132,25 @@ export class ServicePushes {
     return [push];
   }
 
-  #push({ asking: { from, to } }: Promised, payload: Element): Element {
+  #push({ asking }: Promised, payload: Element): Element {
     this.#pushed += 1;
-    return xml("iq", { type: "set", id: `services-${this.#pushed}`, from: to, to: from }, payload);
+    const [id, from, to] = [`services-${this.#pushed}`, this.#domain, asking.from];
+    if (this.#isDirect(asking)) return xml("iq", { type: "set", id, from, to }, payload);
+    return privilegedSet({ from, of: this.#addressee(asking), to, id }, payload);
+  }
+
+  /** Whom a push is handed to. */
+  #addressee(asking: Asking): string {
+    return this.#isDirect(asking) ? asking.from : bareJid(asking.asker);
+  }
+
+  #isDirect({ to }: Asking): boolean {
+    return to === this.#domain;
+  }
+
+  /** Of who is there through his server we hear only by a push that comes back. */
+  #isThere({ device, asking }: Promised): boolean {
+    return device.isThere || !this.#isDirect(asking);
   }
 
   #settle(promised: Promised): void {

@@ -50,9 +50,9 @@ export interface Asking {
   readonly asker: Jid;
   /** The hash that stands for the asker. */
   readonly user: string;
-  /** The asker's address as it was written, and the one that was asked. */
+  /** The asker's address as it was written, and the one that was asked: ours, or what he calls his server by. */
   readonly from: string;
-  readonly to: string;
+  readonly to: string | undefined;
   readonly namespace: string;
   readonly type: string | undefined;
 }

@@ -72,16 +72,17 @@ function hosts(knowsUs: boolean): string {
   if (!knowsUs) return `\nVirtualHost "${domain}"\nVirtualHost "${otherDomain}"\n`;
   return `
 VirtualHost "${domain}"
-  modules_enabled = { "delegation" }
+  modules_enabled = { "delegation", "privilege" }
   delegations = {
     ["urn:xmpp:extdisco:2"] = { jid = "${componentDomain}" },
     ["urn:xmpp:extdisco:1"] = { jid = "${componentDomain}" },
   }
+  privileged_entities = { ["${componentDomain}"] = { iq = { ["urn:xmpp:extdisco:2"] = "set" } } }
 
 VirtualHost "${otherDomain}"
 
 Component "${componentDomain}"
   component_secret = "${componentSecret}"
-  modules_enabled = { "delegation" }
+  modules_enabled = { "delegation", "privilege" }
 `;
 }

@@ -122,16 +122,84 @@ describe("who asked for services", () => {
     talk.isThere();
     expect(talk.ticks(renewal + 60 * minute)).toEqual([]);
   });
+});
 
-  test("through the server is sent nothing: the server has no way to pass it on", () => {
-    const talk = new Talk();
-    talk.isThere();
+describe("who asked through his server", () => {
+  const account = "alice@example.org";
+
+  function asks(talk: Talk, to = ""): void {
     const [reply] = talk.says(`<iq type='set' id='o' from='example.org' to='${us}'>
       <delegation xmlns='urn:xmpp:delegation:2'><forwarded xmlns='urn:xmpp:forward:0'>
-        <iq xmlns='jabber:client' type='get' id='i' from='${phone}'><services xmlns='urn:xmpp:extdisco:2'/></iq>
+        <iq xmlns='jabber:client' type='get' id='i' from='${phone}' ${to}><services xmlns='urn:xmpp:extdisco:2'/></iq>
       </forwarded></delegation></iq>`);
     expect(reply?.attrs.type).toBe("result");
-    expect(talk.ticks(renewal)).toEqual([]);
+  }
+
+  function permit(talk: Talk, from = "example.org", permission = "ns='urn:xmpp:extdisco:2' type='set'"): void {
+    const privilege = `<privilege xmlns='urn:xmpp:privilege:2'><perm access='roster' type='get'/>
+      <perm access='iq'><namespace ns='jabber:iq:roster' type='both'/><namespace ${permission}/></perm></privilege>`;
+    talk.says(`<message from='${from}' to='${us}'>${privilege}</message>`);
+  }
+
+  function permitted(): Talk {
+    const talk = new Talk();
+    permit(talk);
+    asks(talk);
+    return talk;
+  }
+
+  const answer = (push: Element | undefined, inner: "result" | "error") =>
+    `<iq type='result' id='${push?.attrs.id}' from='${account}' to='${us}'>
+       <privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'>
+         <iq xmlns='jabber:client' type='${inner}' id='x' from='${phone}' to='${account}'/>
+       </forwarded></privilege></iq>`;
+
+  test.each(["", "to='example.org'", `to='${account}'`])(
+    "%s is pushed to by his account, where his server lets us",
+    (to) => {
+      const talk = new Talk();
+      permit(talk);
+      asks(talk, to);
+      const [push, ...more] = talk.ticks(renewal);
+      expect(more).toEqual([]);
+      expect(push?.attrs).toEqual({ type: "set", id: expect.any(String), from: us, to: account });
+      const inner = push?.getChild("privileged_iq", "urn:xmpp:privilege:2")?.getChild("iq", "jabber:client");
+      expect(inner?.attrs).toMatchObject({ type: "set", to: phone, id: expect.any(String) });
+      const services = inner?.getChild("services", "urn:xmpp:extdisco:2")?.getChildren("service") ?? [];
+      expect(services.map(({ attrs }) => attrs.action)).toEqual(Array(4).fill("modify"));
+      talk.says(answer(push, "result"));
+      expect(talk.ticks(renewal + 51 * minute)).toHaveLength(1);
+    },
+  );
+
+  test("is forgotten when the device bounces, when the server will not, and when he goes", () => {
+    const endings: ((talk: Talk, push: Element | undefined) => void)[] = [
+      (talk, push) => talk.says(answer(push, "error")),
+      (talk, push) => talk.says(`<iq type='error' id='${push?.attrs.id}' from='${account}' to='${us}'/>`),
+      (talk) => talk.says(`<presence type='unavailable' from='${phone}' to='${us}'/>`),
+    ];
+    for (const end of endings) {
+      const talk = permitted();
+      end(talk, talk.ticks(renewal)[0]);
+      expect(talk.ticks(renewal + 51 * minute)).toEqual([]);
+    }
+  });
+
+  test("is not pushed to where his server does not let us, or somebody else says so", () => {
+    const servers: ((talk: Talk) => void)[] = [
+      () => {},
+      (talk) => permit(talk, "elsewhere.example"),
+      (talk) => permit(talk, "other.example.org"),
+      (talk) => permit(talk, account),
+      (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:2' type='get'"),
+      (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:1' type='set'"),
+    ];
+    for (const serve of servers) {
+      const talk = new Talk();
+      serve(talk);
+      asks(talk);
+      expect(talk.ticks(renewal)).toEqual([]);
+    }
   });
 });
 
