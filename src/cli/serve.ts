@@ -96,8 +96,9 @@ const withheld =
   "What to paste where is not printed, for this is no terminal and the secret should be in no log: --greeting prints it.\n";
 
 /** Without users and secrets nobody could come in; without a secret there is nothing to sign credentials with. */
-function needsKeptSecret({ secret, user, usersFile, authHook, relay, credentialsHttp, xmpp }: Config): boolean {
-  const needsUsers = relay && user.size === 0 && usersFile === undefined && authHook === undefined;
+function needsKeptSecret({ secret, user, usersFile, authHook, oauth, relay, credentialsHttp, xmpp }: Config): boolean {
+  const hasOthers = usersFile !== undefined || authHook !== undefined || oauth !== undefined;
+  const needsUsers = relay && user.size === 0 && !hasOthers;
   return secret.length === 0 && (needsUsers || credentialsHttp !== undefined || xmpp !== undefined);
 }
 

@@ -6,6 +6,7 @@ import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Backend } from "../dataplane/splices.ts";
 import type { StunServer } from "../discover/external-address.ts";
+import type { AccessTokensOptions } from "../turn/access-tokens.ts";
 import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
 import type { ClientNetworks } from "../turn/client-policy.ts";
@@ -43,6 +44,8 @@ export interface Config {
   readonly relayTcp: boolean;
   /** Whether clients may take their allocations along to another address. */
   readonly mobility: boolean;
+  /** Whose tokens let clients in (RFC 7635). */
+  readonly oauth?: AccessTokensOptions;
   /** At most one a family. None: what this machine has. */
   readonly relayAddress: readonly ConfiguredRelayAddress[];
   /** How often STUN servers are asked what the external address is. */

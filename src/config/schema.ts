@@ -8,6 +8,7 @@ import { defaultLimits } from "../turn/limits.ts";
 import { defaultReplyRate } from "../turn/reply-budget.ts";
 import { defaultRate } from "../xmpp/entity.ts";
 import type { ServiceOffers } from "../xmpp/service-offers.ts";
+import { tokenKey } from "./token-key.ts";
 import {
   accountJid,
   alternateUrl,
@@ -64,6 +65,21 @@ export function configSchema(sources: SecretSources) {
     relay: z.boolean().prefault(true),
     "relay-tcp": z.boolean().prefault(false),
     mobility: z.boolean().prefault(false),
+    oauth: section({
+      "server-name": hostName,
+      keys: z
+        .array(
+          section({
+            kid: userName,
+            key: secret,
+            algorithm: z.enum(["A256GCM", "A128GCM"]).prefault("A256GCM"),
+            "not-before": z.int().min(0).exactOptional(),
+            "lifetime-seconds": z.int().min(1).exactOptional(),
+          }).transform(tokenKey),
+        )
+        .min(1, "expected at least one")
+        .superRefine(eachOnce(({ kid }) => kid)),
+    }).exactOptional(),
     "relay-address": oneOrMore(relayAddressToFind)
       .superRefine(eachOnce(({ bind }) => `an IPv${familyOf(bind)} address`))
       .prefault([]),

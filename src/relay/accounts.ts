@@ -66,13 +66,14 @@ export async function openAccounts(config: Config, options: AccountsOptions): Pr
   };
 }
 
-function usernamesOf({ user, secret, usersFile, authHook, realm }: Config): UsernameOf | undefined {
-  const areAllNamed = secret.length === 0 && usersFile === undefined && authHook === undefined;
+function usernamesOf({ user, secret, usersFile, authHook, oauth, realm }: Config): UsernameOf | undefined {
+  const areAllNamed = secret.length === 0 && usersFile === undefined && authHook === undefined && oauth === undefined;
   return areAllNamed ? usernamesByHash(user.keys(), realm) : undefined;
 }
 
-function hasSource({ user, usersFile, authHook, secret }: Config): boolean {
-  return user.size > 0 || usersFile !== undefined || authHook !== undefined || secret.length > 0;
+function hasSource({ user, usersFile, authHook, oauth, secret }: Config): boolean {
+  const isAsked = usersFile !== undefined || authHook !== undefined || oauth !== undefined;
+  return isAsked || user.size > 0 || secret.length > 0;
 }
 
 async function usersOfFile({ usersFile: path, realm }: Config, log: Log): Promise<WatchedUsers | undefined> {

@@ -106,6 +106,7 @@ export async function openMedia(
     limits: config.quota,
     relays: config.relay,
     relaysTcp: config.relayTcp,
+    accessTokens: config.oauth,
     mobility: config.mobility,
     abilities: plane.abilities,
     rates: config.rate,

@@ -11,6 +11,7 @@ import {
   type Route,
   type SocketId,
 } from "../contract.ts";
+import { isTokenHolder } from "./access-tokens.ts";
 import type { FiveTuple, Identity } from "./request.ts";
 import type { Roaming } from "./roaming.ts";
 
@@ -60,6 +61,8 @@ export class Allocation {
   credentialUntil: Millis;
   /** As Latin-1: a text weighs a third of an array of bytes, which would also hold on to the pool that it lies in. */
   #answer: string | undefined;
+  /** Who showed the token that it is for, if it is for one: its client need not show that again. */
+  session: Identity | undefined;
   /** Of a client that may come back from elsewhere. */
   roaming: Roaming | undefined;
   /** By when its ports are to be open. */
@@ -86,6 +89,7 @@ export class Allocation {
     this.username = of.identity.username;
     this.user = of.identity.credential.user;
     this.credentialUntil = of.identity.credential.until;
+    this.session = isTokenHolder(of.identity) ? of.identity : undefined;
     this.#openBy = of.openBy;
   }
 
@@ -96,6 +100,12 @@ export class Allocation {
 
   set answer(bytes: Uint8Array) {
     this.#answer = Buffer.from(bytes).toString("latin1");
+  }
+
+  /** Its user has shown another credential, or the same again. */
+  recognize(identity: Identity): void {
+    this.credentialUntil = identity.credential.until;
+    if (isTokenHolder(identity)) this.session = identity;
   }
 
   /** Whether it may have one more transaction now; if so, that is spent. */

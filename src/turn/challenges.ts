@@ -21,23 +21,32 @@ export class Challenges {
   readonly #realm: string;
   readonly #nonces: Nonces;
   readonly #cookie: string;
-  /** Of a 401 with an offer. */
+  readonly #authorization: Attributes;
+  /** Of a 401 with an offer, and of one that only says who gives out tokens. */
   readonly #offerBytes: number;
+  readonly #authorizationBytes: number;
 
-  constructor(realm: string, nonces: Nonces, options: { readonly offersAnonymity: boolean }) {
+  /** `serverName` is for who has to get a token for us. */
+  constructor(
+    realm: string,
+    nonces: Nonces,
+    options: { readonly offersAnonymity: boolean; readonly serverName: string | undefined },
+  ) {
     this.#realm = realm;
     this.#nonces = nonces;
     const features = passwordAlgorithmsFeature | (options.offersAnonymity ? usernameAnonymityFeature : 0);
     this.#cookie = nonceCookie(features);
-    const attributes = { errorCode: { code: 401, reason: "" }, ...this.#offer(0, { address: "0.0.0.0", port: 0 }) };
-    const transactionId = new Uint8Array(12);
-    this.#offerBytes = encode({ class: "error", method: Method.allocate, transactionId, attributes }).length;
+    this.#authorization = options.serverName === undefined ? {} : { thirdPartyAuthorization: options.serverName };
+    const nobody = { address: "0.0.0.0", port: 0 };
+    this.#offerBytes = sizeOf(this.#offer(0, nobody));
+    this.#authorizationBytes = sizeOf({ ...this.#bare(0, nobody), ...this.#authorization });
   }
 
   issue(code: 401 | 438, request: Request): Refusal {
     const { now, tuple, bytes } = request;
     if (this.#hasRoomForOffer(request, bytes.length)) return refuse(code, this.#offer(now, tuple.from));
-    return refuse(code, { realm: this.#realm, nonce: this.#nonces.issue(now, tuple.from, "") });
+    const saysWho = hasRoomFor(this.#authorizationBytes, request, bytes.length);
+    return refuse(code, { ...this.#bare(now, tuple.from), ...(saysWho ? this.#authorization : {}) });
   }
 
   /** Whether the nonce of an authentic request is good, and from the challenge that its client should have had. */
@@ -50,19 +59,33 @@ export class Challenges {
 
   #offer(now: Millis, client: Endpoint): Attributes {
     const nonce = this.#nonces.issue(now, client, this.#cookie);
-    return { realm: this.#realm, nonce, passwordAlgorithms: offeredAlgorithms };
+    return { realm: this.#realm, nonce, passwordAlgorithms: offeredAlgorithms, ...this.#authorization };
   }
 
-  #hasRoomForOffer({ tuple, message }: Request, bytes: number): boolean {
-    return tuple.on.transport !== "udp" || this.#offerBytes <= bytes * growthLimit(message.method);
+  #bare(now: Millis, client: Endpoint): Attributes {
+    return { realm: this.#realm, nonce: this.#nonces.issue(now, client, "") };
   }
+
+  #hasRoomForOffer(request: Request, bytes: number): boolean {
+    return hasRoomFor(this.#offerBytes, request, bytes);
+  }
+}
+
+/** Of a 401. */
+function sizeOf(challenge: Attributes): number {
+  const attributes = { errorCode: { code: 401, reason: "" }, ...challenge };
+  return encode({ class: "error", method: Method.allocate, transactionId: new Uint8Array(12), attributes }).length;
+}
+
+function hasRoomFor(answerBytes: number, { tuple, message }: Request, bytes: number): boolean {
+  return tuple.on.transport !== "udp" || answerBytes <= bytes * growthLimit(message.method);
 }
 
 /** Bytes that a request must have had before it answered a challenge. A FINGERPRINT may have been added on its way. */
 function firstBytes({ message, bytes }: Request): number {
-  const { username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256, fingerprint } =
+  const { username, userhash, realm, nonce, accessToken, messageIntegrity, messageIntegritySha256, fingerprint } =
     message.attributes;
-  const answers = [username, userhash, realm, nonce, messageIntegrity, messageIntegritySha256];
+  const answers = [username, userhash, realm, nonce, accessToken, messageIntegrity, messageIntegritySha256];
   const sizes = answers.map((value) => (value === undefined ? 0 : 4 + padded(Buffer.byteLength(value))));
   return sizes.reduce((left, size) => left - size, bytes.length - (fingerprint === undefined ? 0 : 8));
 }

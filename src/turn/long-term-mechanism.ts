@@ -2,12 +2,14 @@
 
 import type { Millis } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
-import { isIntact } from "../stun/integrity.ts";
+import { type IntegrityAlgorithm, isIntact } from "../stun/integrity.ts";
+import type { Message } from "../stun/message.ts";
+import type { AccessTokens } from "./access-tokens.ts";
 import { Challenges } from "./challenges.ts";
 import { type Authenticate, type Credential, keyOf, type MustAsk, type UsernameOf } from "./credentials.ts";
 import type { Nonces } from "./nonce.ts";
 import { choiceOf, type PasswordChoice } from "./password-algorithms.ts";
-import { type Identity, type Postponement, type Refusal, type Request, refuse } from "./request.ts";
+import { type FiveTuple, type Identity, type Postponement, type Refusal, type Request, refuse } from "./request.ts";
 
 export interface LongTermMechanismOptions {
   readonly realm: string;
@@ -16,6 +18,9 @@ export interface LongTermMechanismOptions {
   /** Undefined where there are names that it could not find. */
   readonly usernameOf: UsernameOf | undefined;
   readonly mustAsk: MustAsk;
+  readonly tokens: AccessTokens | undefined;
+  /** Who showed a token for the allocation there. */
+  readonly sessionAt: (tuple: FiveTuple) => Identity | undefined;
 }
 
 /** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
@@ -27,15 +32,23 @@ export class LongTermMechanism {
   readonly #challenges: Challenges;
   readonly #usernameOf: UsernameOf;
   readonly #mustAsk: MustAsk;
+  readonly #tokens: AccessTokens | undefined;
+  readonly #sessionAt: LongTermMechanismOptions["sessionAt"];
   /** Kept for as long as its credential is, so that a key is made once. */
   readonly #known = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
 
-  constructor({ realm, nonces, authenticate, usernameOf, mustAsk }: LongTermMechanismOptions) {
+  constructor(options: LongTermMechanismOptions) {
+    const { realm, nonces, authenticate, usernameOf, mustAsk, tokens, sessionAt } = options;
     this.#realm = realm;
     this.#authenticate = authenticate;
-    this.#challenges = new Challenges(realm, nonces, { offersAnonymity: usernameOf !== undefined });
+    this.#challenges = new Challenges(realm, nonces, {
+      offersAnonymity: usernameOf !== undefined,
+      serverName: tokens?.serverName,
+    });
     this.#usernameOf = usernameOf ?? (() => undefined);
     this.#mustAsk = mustAsk;
+    this.#tokens = tokens;
+    this.#sessionAt = sessionAt;
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */
@@ -44,8 +57,7 @@ export class LongTermMechanism {
     const { realm, nonce, messageIntegrity, messageIntegritySha256 } = message.attributes;
 
     if (!messageIntegrity && !messageIntegritySha256) return this.#challenges.issue(401, request);
-    const isNamed = message.attributes.username !== undefined || message.attributes.userhash !== undefined;
-    if (!isNamed || realm === undefined || nonce === undefined) return refuse(400);
+    if (!isNamed(message) || realm === undefined || nonce === undefined) return refuse(400);
     const choice = choiceOf(message);
     if (!choice) return refuse(400);
     if (realm !== this.#realm) return this.#challenges.issue(401, request);
@@ -53,9 +65,9 @@ export class LongTermMechanism {
     // The truncation that RFC 8489 section 14.6 allows is for usages to permit, and TURN does not.
     if (messageIntegritySha256 && messageIntegritySha256.length !== 32) return this.#challenges.issue(401, request);
     const username = this.#nameOf(message.attributes);
-    if (username !== undefined && this.#mustAsk(username, now)) return this.#ask(username, request, nonce);
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
-    const candidates = this.#candidates(username, now, choice);
+    const candidates = this.#holderOf(request, username, algorithm) ?? this.#candidates(username, now, choice);
+    if (candidates === "to be asked") return this.#ask(username ?? "", request, nonce);
     const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
     if (!identity || identity.credential === nobody) {
       return { ...this.#challenges.issue(401, request), claimed: username };
@@ -73,12 +85,29 @@ export class LongTermMechanism {
     return { postponed: [{ do: "ask", username, again: { is: "datagram", on, via, from, bytes } }] };
   }
 
+  /**
+   * Who has a token (RFC 7635): shown with the request, or before for the allocation that is there. Undefined where there
+   * is neither, an empty list where there is a token and it is no good.
+   */
+  #holderOf(
+    { now, tuple, message }: Request,
+    kid: string | undefined,
+    algorithm: IntegrityAlgorithm,
+  ): Identity[] | undefined {
+    const { accessToken } = message.attributes;
+    if (!this.#tokens || kid === undefined) return undefined;
+    if (accessToken) return this.#tokens.identify(kid, accessToken, algorithm, now);
+    const session = this.#tokens.knows(kid) ? this.#sessionAt(tuple) : undefined;
+    return session && session.credential.until > now ? [{ ...session, integrity: algorithm }] : undefined;
+  }
+
   #nameOf({ username, userhash }: Attributes): string | undefined {
     if (username !== undefined || !userhash) return username;
     return this.#usernameOf(userhash);
   }
 
-  #candidates(username: string | undefined, now: Millis, choice: PasswordChoice): Identity[] {
+  #candidates(username: string | undefined, now: Millis, choice: PasswordChoice): Identity[] | "to be asked" {
+    if (username !== undefined && this.#mustAsk(username, now)) return "to be asked";
     const credentials = username === undefined ? [] : this.#authenticate(username, now);
     if (username === undefined || credentials.length === 0) return this.#identities("", nobody, choice);
     return credentials.flatMap((credential) => this.#identities(username, credential, choice));
@@ -95,4 +124,8 @@ export class LongTermMechanism {
     this.#known.set(credential, ofCredential.set(choice, identity));
     return [identity];
   }
+}
+
+function isNamed({ attributes: { username, userhash } }: Message): boolean {
+  return username !== undefined || userhash !== undefined;
 }

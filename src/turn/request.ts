@@ -24,6 +24,7 @@ export interface Request {
 }
 
 export interface Identity {
+  /** Whose allocations it may touch. */
   readonly username: string;
   readonly credential: Credential;
   readonly key: Uint8Array;

@@ -1,8 +1,10 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
 import type { Action, Endpoint, Family, Input, Machine, Millis, PlaneAbilities, SocketId } from "../contract.ts";
+import { attributeTable } from "../stun/attributes.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
+import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
 import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
@@ -69,6 +71,8 @@ export interface TurnOptions {
   readonly alternates?: AlternatesOptions;
   /** Whether there are TCP allocations (RFC 6062). False if not said. */
   readonly relaysTcp?: boolean;
+  /** Who may come with tokens that others have given out (RFC 7635). Nobody if not said. */
+  readonly accessTokens?: AccessTokensOptions | undefined;
   /** Whether clients may take their allocations elsewhere (RFC 8016). Not if not said. */
   readonly mobility?: boolean;
   /** Of the plane that carries out what we decide; nothing, if not said. */
@@ -117,6 +121,8 @@ export class TurnServer implements Machine {
   readonly #mechanism: LongTermMechanism;
   readonly #replies: ReplyBudget;
   readonly #methods: ReadonlySet<number>;
+  /** Attributes beside those that every server comprehends. */
+  readonly #comprehends: ReadonlySet<number>;
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
@@ -128,9 +134,11 @@ export class TurnServer implements Machine {
       relaysTcp = false,
       alternates = noAlternates,
       mobility = false,
+      accessTokens,
       ...rest
     } = others;
     this.#methods = relays ? new Set([...turnMethods, ...(relaysTcp ? streamMethods : [])]) : stunMethods;
+    this.#comprehends = new Set(accessTokens ? [attributeTable.accessToken.type] : []);
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       rates: {},
@@ -148,7 +156,15 @@ export class TurnServer implements Machine {
     };
     const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
     const { mustAsk = () => false } = options;
-    this.#mechanism = new LongTermMechanism({ realm, nonces, authenticate, usernameOf, mustAsk });
+    this.#mechanism = new LongTermMechanism({
+      realm,
+      nonces,
+      authenticate,
+      usernameOf,
+      mustAsk,
+      tokens: accessTokens && new AccessTokens(accessTokens),
+      sessionAt: (tuple) => this.#turn.allocations.find(tuple)?.session,
+    });
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
   }
 
@@ -236,7 +252,7 @@ export class TurnServer implements Machine {
   /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
   #decide(request: AuthenticRequest): Outcome {
     const { message, tuple, identity } = request;
-    const unknown = unknownAttributes(message);
+    const unknown = unknownAttributes(message, this.#comprehends);
     if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
     if (isMalformed(message)) return refuse(400);
     if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);

@@ -44,9 +44,12 @@ function isComprehended(type: number, { attributes }: Message): boolean {
   return comprehended.has(type) || (type === attributeTable.dontFragment.type && attributes.requestedTransport === tcp);
 }
 
-/** Types to be named in UNKNOWN-ATTRIBUTES, each once. */
-export function unknownAttributes(message: Message): number[] {
-  const unknown = message.types.filter((type) => type < firstOptional && !isComprehended(type, message));
+const none: ReadonlySet<number> = new Set();
+
+/** Types to be named in UNKNOWN-ATTRIBUTES, each once. `further` are those that are comprehended here. */
+export function unknownAttributes(message: Message, further: ReadonlySet<number> = none): number[] {
+  const isKnown = (type: number) => isComprehended(type, message) || further.has(type);
+  const unknown = message.types.filter((type) => type < firstOptional && !isKnown(type));
   return unknown.length > 1 ? [...new Set(unknown)] : unknown;
 }
 

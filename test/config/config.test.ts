@@ -37,6 +37,8 @@ function mistakesOf(text: string, sources: ConfigSources = {}): string[] {
   return [];
 }
 
+const tokenKey = Buffer.alloc(32, 1).toString("base64");
+
 describe("a configuration", () => {
   test("is whole without a file", () => {
     const config = readConfig({ env: {} });
@@ -45,6 +47,35 @@ describe("a configuration", () => {
     expect(config.user.size).toBe(0);
     expect(config.secret).toEqual([]);
     expect(config.loopback).toBe(false);
+  });
+
+  test("has keys for tokens that are as long as their cipher wants, and says nothing of one that is not", () => {
+    const oauth = (key: string) => `oauth: { server-name: Relay.example.org, keys: [${key}] }`;
+    const key = { kid: "north", key: Buffer.alloc(32, 1), algorithm: "A256GCM" };
+    expect(read(oauth(`{ kid: north, key: "${tokenKey}" }`)).oauth).toEqual({
+      serverName: "relay.example.org",
+      keys: [{ ...key, from: 0, until: Number.POSITIVE_INFINITY }],
+    });
+    const limited = read(oauth(`{ kid: north, key: "${tokenKey}", not-before: 100, lifetime-seconds: 50 }`));
+    expect(limited.oauth?.keys).toEqual([{ ...key, from: 100_000, until: 150_000 }]);
+    const mistakes = mistakesOf(
+      [
+        "oauth:",
+        "  server-name: relay.example.org",
+        "  keys:",
+        `    - { kid: a, key: "${tokenKey}", algorithm: A128GCM }`,
+        "    - { kid: b, key: c2hvcnQ= }",
+        `    - { kid: c, key: "${tokenKey.slice(1)}!" }`,
+      ].join("\n"),
+    );
+    expect(mistakes).toEqual([
+      "4:22 oauth.keys.0.key: expected 16 bytes in base64, for A128GCM",
+      "5:22 oauth.keys.1.key: expected 32 bytes in base64, for A256GCM",
+      "6:22 oauth.keys.2.key: expected 32 bytes in base64, for A256GCM",
+    ]);
+    expect(mistakesOf(oauth(""))).toEqual([expect.stringContaining("expected at least one")]);
+    const twice = `{ kid: a, key: "${tokenKey}" }`;
+    expect(mistakesOf(oauth(`${twice}, ${twice}`))).toEqual([expect.stringContaining("a stands here twice")]);
   });
 
   test("is read into what the rooms take", () => {
@@ -283,7 +314,13 @@ describe("a secret", () => {
 
 describe("config/sluice.yaml", () => {
   const reference = fileURLToPath(new URL("../../config/sluice.yaml", import.meta.url));
-  const env = { BOB_PASSWORD: "b", COMPONENT_SECRET: "c", CREDENTIALS_KEY: "k", AUTH_HOOK_KEY: "h" };
+  const env = {
+    BOB_PASSWORD: "b",
+    COMPONENT_SECRET: "c",
+    CREDENTIALS_KEY: "k",
+    AUTH_HOOK_KEY: "h",
+    OAUTH_KEY: tokenKey,
+  };
   /** With the keys that have no default: `#key` and, within their sections, `#  key`. */
   const uncommented = readFileSync(reference, "utf8").replace(/^#(?! \S|$)/gm, "");
 
@@ -294,7 +331,8 @@ describe("config/sluice.yaml", () => {
   test("has every key", () => {
     const schema = configSchema({ env, folder });
     const shown: unknown = parse(uncommented);
-    const isContent = (path: string) => /^(user|xmpp\.secret|credentials-http\.key|auth-hook\.key)\./.test(path);
+    const isContent = (path: string) =>
+      /^(user|xmpp\.secret|credentials-http\.key|auth-hook\.key|oauth\.keys\.key)\./.test(path);
     expect(keyPaths(shown).filter((path) => !isContent(path))).toEqual(schemaPaths(schema, []));
   });
 

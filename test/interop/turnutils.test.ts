@@ -17,6 +17,13 @@ const clients = 2;
 /** Much more than all answers that a client gets at once, so that these cannot be taken for a message. */
 const messageBytes = 1000;
 
+/** Those of turnutils_uclient, which takes them in turns, each without the line end that it has there. */
+const uclientKeys = [
+  { kid: "north", key: base64("01234567890123456789012345678901"), algorithm: "A256GCM" },
+  { kid: "union", key: base64("1234567890123456"), algorithm: "A128GCM" },
+  { kid: "oldempire", key: base64("12345678901234567890123456789012"), algorithm: "A256GCM" },
+];
+
 const hasPrograms = needs("coturn", "openssl");
 
 let relay: Relay;
@@ -33,6 +40,7 @@ beforeAll(async () => {
     user: { alice: "wonderland" },
     secret: "rabbit",
     mobility: true,
+    oauth: { "server-name": "relay.example.org", keys: uclientKeys },
     loopback: true,
     "relay-address": ["127.0.0.1", "::1"],
     "relay-tcp": true,
@@ -50,6 +58,10 @@ afterAll(async () => {
   await relay.stop();
   rmSync(folder, { recursive: true });
 });
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
 
 async function openEcho(family: "udp4" | "udp6", address: string): Promise<Socket> {
   const socket = createSocket(family, (bytes, from) => socket.send(bytes, from.port, from.address));
@@ -119,6 +131,10 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     ["when it asks more than it has to", "udp", [...alice, "-G"]],
     ["when it hangs up now and then", "udp", [...alice, "-B"]],
     ["when it pads ChannelData", "udp", [...alice, "-D"]],
+    ["with tokens, over UDP", "udp", ["-J"]],
+    ["with tokens, over UDP, in indications", "udp", ["-J", "-s"]],
+    ["with tokens, over TCP", "tcp", ["-J"]],
+    ["with tokens, over TLS", "tls", ["-J"]],
     ["when it takes its allocation along, over UDP", "udp", [...alice, "-M"]],
     ["when it takes its allocation along, over UDP, in indications", "udp", [...alice, "-M", "-s"]],
     ["when it takes its allocation along, over TCP", "tcp", [...alice, "-M"]],

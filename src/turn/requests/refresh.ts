@@ -16,7 +16,7 @@ export function refresh(request: AuthenticRequest, allocation: Allocation, turn:
   if (families.length === 0) return refuse(443);
   if (lifetime === 0) return remove(request, allocation, families, turn);
 
-  allocation.credentialUntil = request.identity.credential.until;
+  allocation.recognize(request.identity);
   const remaining = allocation.prolong(families, now, desiredLifetime(lifetime));
   turn.allocations.file(allocation);
   const routes = allocation.routes(now).map((legs) => ({ do: "route", legs }) as const);
