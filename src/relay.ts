@@ -5,15 +5,23 @@ import { type Log, openLog } from "./admin/log.ts";
 import { endpointText } from "./admin/masking.ts";
 import type { Component } from "./component/component.ts";
 import type { Config, ConfiguredRelayAddress } from "./config/config.ts";
-import { detectRelayAddresses } from "./config/relay-addresses.ts";
-import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress, Unavailable } from "./contract.ts";
+import { detectRelayAddresses, reachableAddresses } from "./config/relay-addresses.ts";
+import {
+  type Endpoint,
+  type Fact,
+  familyOf,
+  type Listener,
+  type PlaneCounters,
+  type RelayAddress,
+  type Unavailable,
+} from "./contract.ts";
 import { askExternalAddress } from "./discover/external-address.ts";
 import { type Admin, openAdmin } from "./relay/admin.ts";
 import { openFilesAtMost, reportCapacity } from "./relay/capacity.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
-import { type Door, doorsOf } from "./relay/doors.ts";
+import { type Door, doorsOf, isWildcard } from "./relay/doors.ts";
 import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
@@ -156,6 +164,7 @@ function announce(
   log: Log,
 ): void {
   for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
+  tellOfSeveralAddresses(listeners, log);
   for (const { at } of further) log.info("NAT discovery", { at: endpointText(at) });
   if (!config.relay) log.info("answering STUN only", { dataplane: plane.name });
   for (const { bind, external } of config.relay ? relayAddresses : []) {
@@ -165,4 +174,16 @@ function announce(
   if (admin) log.info("metrics", { at: endpointText(admin.at) });
   if (config.loopback)
     log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
+}
+
+/** Over UDP nobody tells where a packet came in, and Node cannot be asked, so the answer's address is the system's choice. */
+function tellOfSeveralAddresses(listeners: readonly Listener[], log: Log): void {
+  for (const { transport, at } of listeners) {
+    if (transport !== "udp" || !isWildcard(at)) continue;
+    const addresses = reachableAddresses().filter((address) => familyOf(address) === familyOf(at.address));
+    if (addresses.length < 2) continue;
+    const text =
+      "answers leave from the address that the system chooses: name each in `listen` for them to be the right one";
+    log.info(text, { at: endpointText(at), addresses: addresses.length });
+  }
 }

@@ -23,7 +23,7 @@ export function detectRelayAddresses(loopback: boolean, interfaces: Interfaces =
   if (loopback) return { addresses: local, warnings: [] };
   const open = onePerFamily(all.filter((address) => !isIn(specialPurposeRanges, address)));
   if (open.length > 0) return { addresses: open, warnings: [] };
-  const inner = onePerFamily(all.filter((address) => !isIn([...loopbackRanges, ...linkLocalRanges], address)));
+  const inner = onePerFamily(reachableAddresses(interfaces));
   if (inner.length > 0) return { addresses: inner, warnings: inner.map(privateAddressWarning) };
   return { addresses: local, warnings: ["this machine has loopback addresses only: nobody else can be relayed to"] };
 }
@@ -31,6 +31,11 @@ export function detectRelayAddresses(loopback: boolean, interfaces: Interfaces =
 /** All addresses of this machine, without zones. */
 export function machineAddresses(interfaces: Interfaces = networkInterfaces()): string[] {
   return Object.values(interfaces).flatMap((infos) => (infos ?? []).map(({ address }) => address));
+}
+
+/** Those by which others can reach it. */
+export function reachableAddresses(interfaces: Interfaces = networkInterfaces()): string[] {
+  return machineAddresses(interfaces).filter((address) => !isIn([...loopbackRanges, ...linkLocalRanges], address));
 }
 
 function privateAddressWarning({ bind }: RelayAddress): string {

@@ -27,7 +27,17 @@ function text<Value>(expected: string, read: (written: string) => Value | undefi
   });
 }
 
-export const listenUrl = text(
+/** The same, of an address to bind. */
+function boundAt<Value>(expected: string, read: (written: string) => Value | undefined) {
+  const isLinkLocal = /(^|\[)fe[89ab][0-9a-f]:|%/i;
+  const mistake = "a link-local IPv6 address means nothing without its zone, which is not known here: name another";
+  return z
+    .string()
+    .refine((written) => !isLinkLocal.test(written), { error: mistake, abort: true })
+    .pipe(text(expected, read));
+}
+
+export const listenUrl = boundAt(
   "udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
   (written): { transport: ListenerKind; at: Endpoint } | undefined => {
     const url = parseEndpointUrl(written);
@@ -41,7 +51,7 @@ export const alternateUrl = text(
   parseAlternateDoors,
 );
 
-export const metricsUrl = text(
+export const metricsUrl = boundAt(
   "http://ADDRESS:PORT, an IPv6 address in brackets, or none",
   (written): Endpoint | "none" | undefined => {
     if (written === "none") return written;
@@ -50,7 +60,7 @@ export const metricsUrl = text(
   },
 );
 
-export const httpUrl = text("http://ADDRESS:PORT, an IPv6 address in brackets", (written): Endpoint | undefined => {
+export const httpUrl = boundAt("http://ADDRESS:PORT, an IPv6 address in brackets", (written): Endpoint | undefined => {
   const url = parseEndpointUrl(written);
   return url?.scheme === "http" ? url.at : undefined;
 });
@@ -60,7 +70,7 @@ export const webUrl = text("an http or https URL without name and password", (wr
   return url && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url.href : undefined;
 });
 
-export const ipAddress = text("an IPv4 or IPv6 address", readAddress);
+export const ipAddress = boundAt("an IPv4 or IPv6 address", readAddress);
 
 export const cidr = text("a network such as 192.0.2.0/24 or 2001:db8::/32, no bits set after the prefix", (written) =>
   parseCidr(written) ? written : undefined,
@@ -99,18 +109,18 @@ export const certifiedName = text("a DNS name", (written): string | undefined =>
   /^(?=.{1,255}$)[a-z\d-]+(\.[a-z\d-]+)*$/i.test(written) ? written.toLowerCase() : undefined,
 );
 
+const externalExpected = "expected an address, stun:HOST:PORT, or a list of up to eight of these servers";
+
 /** An address, or STUN servers that know it, of which there may be several. */
 export const externalAddress = z
-  .union([z.string().transform((one) => [one]), z.array(z.string()).min(1).max(8)], {
-    error: "expected an address, stun:HOST:PORT, or a list of these servers",
-  })
+  .union([z.string().transform((one) => [one]), z.array(z.string())], { error: externalExpected })
   .transform((written, context): string | readonly StunServer[] => {
     const [first = ""] = written;
     const address = written.length === 1 ? readAddress(first) : undefined;
     if (address !== undefined) return address;
     const servers = written.flatMap((each) => stunServer(each) ?? []);
-    if (servers.length === written.length) return servers;
-    context.addIssue({ code: "custom", message: "expected an address, stun:HOST:PORT, or a list of these servers" });
+    if (servers.length === written.length && 1 <= servers.length && servers.length <= 8) return servers;
+    context.addIssue({ code: "custom", message: externalExpected });
     return z.NEVER;
   });
 

@@ -80,6 +80,6 @@ export function endpointsOf(
   return addresses.map((address) => ({ address, port: at.port }));
 }
 
-function isWildcard({ address }: Endpoint): boolean {
+export function isWildcard({ address }: Endpoint): boolean {
   return address === "0.0.0.0" || address === "::";
 }

@@ -82,7 +82,9 @@ describe("a configuration", () => {
     const config = read(`
 listen: [udp://127.0.0.1:0, "tcp://[::1]:3478"]
 relay-ports: 50000-50010
-relay-address: { bind: 10.0.0.5, external: 203.0.113.5 }
+relay-address:
+  - { bind: 10.0.0.5, external: 203.0.113.5 }
+  - { bind: "2001:db8::5", external: ["stun:stun.example.org:3478", "stun:[2001:db8::1]:3478"] }
 metrics: none
 peers: { allow: [10.0.0.0/8], deny: ["2001:db8::/32"], deny-ports: [53, 1-1023] }
 quota: { allocations-per-user: 3 }
@@ -95,7 +97,16 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
       { transport: "tcp", at: { address: "::1", port: 3478 } },
     ]);
     expect(config.relayPorts).toEqual([50000, 50010]);
-    expect(config.relayAddress).toEqual([{ bind: "10.0.0.5", external: "203.0.113.5" }]);
+    expect(config.relayAddress).toEqual([
+      { bind: "10.0.0.5", external: "203.0.113.5" },
+      {
+        bind: "2001:db8::5",
+        external: [
+          { host: "stun.example.org", port: 3478 },
+          { host: "2001:db8::1", port: 3478 },
+        ],
+      },
+    ]);
     expect(config.metrics).toBe("none");
     const at = [
       { transport: "udp", at: { address: "192.0.2.2", port: 3478 } },
@@ -249,6 +260,15 @@ log: loud
     ["alternate-servers: { servers: { at: tls://192.0.2.2:1, name: '*.example.org' } }", "expected a DNS name"],
     ["alternate-servers: { servers: [{ at: udp://192.0.2.2:1, weight: 0 }] }", "weight: "],
     ["listen: [udp://::1:3478]", "in brackets"],
+    ['listen: ["udp://[fe80::1]:3478"]', "a link-local IPv6 address means nothing without its zone"],
+    ['listen: ["udp://[fe80::1%eth0]:3478"]', "a link-local IPv6 address means nothing without its zone"],
+    ['relay-address: "FE80::1"', "a link-local IPv6 address"],
+    ['relay-address: { bind: "fe80::1%eth0", external: 192.0.2.1 }', "relay-address.0.bind: a link-local IPv6 address"],
+    ["relay-address: { bind: 10.0.0.5, external: 'stun:' }", "expected an address, stun:HOST:PORT, or a list"],
+    ["relay-address: { bind: 10.0.0.5, external: [] }", "expected an address, stun:HOST:PORT, or a list"],
+    ["relay-address: { bind: 10.0.0.5, external: 5 }", "expected an address, stun:HOST:PORT, or a list"],
+    ["relay-address: { bind: 10.0.0.5, external: '2001:db8::1' }", "bind and external are not of one family"],
+    ["drain: { on-sigterm: wait }", "drain.on-sigterm: "],
     ['listen: ["udp://[127.0.0.1]:3478"]', "in brackets"],
     ["listen: [udp://127.0.0.1:65536]", "in brackets"],
     ["listen: [udp://127.0.0.01:3478]", "in brackets"],
