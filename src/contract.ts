@@ -76,6 +76,8 @@ export type Action =
       readonly transport?: "udp" | "tcp" | undefined;
       /** What is beyond one of them goes no further. Four at most. */
       readonly limits?: readonly TrafficLimit[] | undefined;
+      /** Its routes may be between two relay ports, and what none of them takes comes up as `stray`. UDP only. */
+      readonly handsUp?: boolean | undefined;
     }
   /** An open relay port is from now on for who comes by `via`. */
   | { readonly do: "assign-relay"; readonly relay: SocketId; readonly via: SocketId }
@@ -114,6 +116,8 @@ export type Input =
     }
   | { readonly is: "relay-opened"; readonly relay: SocketId; readonly at: Endpoint }
   | { readonly is: "relay-failed"; readonly relay: SocketId; readonly why: "exhausted" | "no-such-family" }
+  /** What came to a relay port that hands up, and was not routed. `bytes` belong to the receiver. */
+  | { readonly is: "stray"; readonly relay: SocketId; readonly from: Endpoint; readonly bytes: Uint8Array }
   | { readonly is: "peer-connected"; readonly peer: SocketId }
   | { readonly is: "peer-failed"; readonly peer: SocketId }
   /** Somebody connected to a TCP relay port of who comes by `via`. Nothing of it is lost until it is joined or hung up. */
@@ -185,7 +189,9 @@ export type Fact =
       readonly user: string;
       readonly why: "deleted" | "expired" | "hung-up" | "ordered";
     }
-  | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage };
+  | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage }
+  /** A channel of XEP-0278. */
+  | { readonly fact: "channel-opened" | "channel-closed"; readonly user: string };
 
 /** What one relay port carried. Payload bytes, without any framing. Of streams, packets are pieces as they came. */
 export interface Usage {

@@ -8,6 +8,7 @@ import type { Extension } from "../xmpp/extension.ts";
 import type { XmppFact } from "../xmpp/iq.ts";
 import { isUserOf, type Jid } from "../xmpp/jid.ts";
 import { type ExternalService, userHash } from "../xmpp/xep0215-external-services.ts";
+import { type RelayNodes, relayNodes } from "../xmpp/xep0278-relay-nodes.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
 import { isReachable } from "./reachable.ts";
 
@@ -21,6 +22,8 @@ export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budge
   readonly allowPrivate?: boolean;
   /** Commands for administrators, and for users about themselves. None without it. */
   readonly console?: Pick<OperatorConsoleOptions, "administrators" | "operations">;
+  /** Opens channels of XEP-0278, which are offered where it is given. */
+  readonly openChannel?: RelayNodes["open"];
   readonly report: (fact: ComponentFact) => void;
   readonly now?: () => Millis;
 }
@@ -43,8 +46,25 @@ export function startComponent(options: ComponentOptions): Component {
   const domains = options.domains?.map((name) => name.toLowerCase()) ?? [parentOf(domain)];
   const now = options.now ?? Date.now;
   const services = reachableServices(options);
-  const extensions = [...(options.extensions ?? []), ...consoleOf(options, domain, domains)];
-  const entity = new Entity({ ...options, domain, domains, services, extensions, budgetKey: randomBytes(16) });
+  const who: Who = {
+    jid: domain,
+    isServed: (asker) => isUserOf(asker, domains),
+    userOf: (user) => userHash(user, options.userKey),
+  };
+  const extensions = [
+    ...(options.extensions ?? []),
+    ...consoleOf(options, who),
+    ...relayNodesOf({ ...options, services }, who),
+  ];
+  const entity = new Entity({
+    ...options,
+    domain,
+    domains,
+    services,
+    extensions,
+    budgetKey: randomBytes(16),
+    say: (stanza) => void connection.send(stanza).catch(() => undefined),
+  });
 
   const connection = new Connection({
     service,
@@ -71,11 +91,20 @@ export function startComponent(options: ComponentOptions): Component {
   };
 }
 
-function consoleOf({ console, userKey }: ComponentOptions, jid: string, domains: readonly string[]): Extension[] {
-  if (!console) return [];
-  const isServed = (asker: Jid) => isUserOf(asker, domains);
-  const userOf = (user: Jid) => userHash(user, userKey);
-  return [operatorConsole({ ...console, jid, isServed, userOf, sessionKey: randomBytes(32) })];
+/** Who we are, and who others are to us. */
+interface Who {
+  readonly jid: string;
+  readonly isServed: (asker: Jid) => boolean;
+  readonly userOf: (jid: Jid) => string;
+}
+
+function consoleOf({ console }: ComponentOptions, who: Who): Extension[] {
+  return console ? [operatorConsole({ ...console, ...who, sessionKey: randomBytes(32) })] : [];
+}
+
+function relayNodesOf({ openChannel: open, services, isDisabled }: ComponentOptions, who: Who): Extension[] {
+  const isServed = (asker: Jid, now: Millis) => who.isServed(asker) && !isDisabled?.(who.userOf(asker), now);
+  return open ? [relayNodes({ ...who, isServed, services, open })] : [];
 }
 
 function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {

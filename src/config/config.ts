@@ -6,6 +6,7 @@ import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Backend } from "../dataplane/splices.ts";
 import type { StunServer } from "../discover/external-address.ts";
+import type { ChannelLimits } from "../jingle/relay-channels.ts";
 import type { AccessTokensOptions } from "../turn/access-tokens.ts";
 import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
@@ -121,6 +122,8 @@ export interface Xmpp {
   readonly host?: string;
   /** Bare JIDs, in lower case, whose owners may run every command of the console. */
   readonly administrators: readonly string[];
+  /** Channels of XEP-0278; none without it. */
+  readonly relayNodes?: ChannelLimits;
   /** Offer loopback and private addresses, too. */
   readonly offerPrivate: boolean;
   /** Which of the services users of a domain are told of. */

@@ -157,6 +157,11 @@ export function configSchema(sources: SecretSources) {
         .prefault({}),
       "credential-lifetime-seconds": z.int().min(60).max(604_800).prefault(43_200),
       administrators: z.array(accountJid).prefault([]),
+      "relay-nodes": section({
+        channels: limit.prefault(100),
+        "channels-per-user": limit.prefault(4),
+        "kilobits-per-second": limit.prefault(2000),
+      }).exactOptional(),
       contact: section({
         abuse: contactAddresses,
         admin: contactAddresses,

@@ -2,30 +2,34 @@
 
 import type { Action, Input, Machine, Millis } from "../contract.ts";
 
-export interface LoopOptions {
-  readonly machine: Machine;
+export interface LoopOptions<In, Out> {
+  readonly machine: Machine<In | Ticked, Out>;
   readonly now: () => Millis;
-  readonly perform: (action: Action) => void;
+  readonly perform: (action: Out) => void;
   /** Told of an exception, which is a fault of ours: it costs the input that met it, and nobody else anything. */
   readonly fault: (error: unknown) => void;
 }
 
+interface Ticked {
+  readonly is: "ticked";
+}
+
 const tickMillis = 1000;
 
-export class Loop {
-  readonly #options: LoopOptions;
-  readonly #inputs: Input[] = [];
+export class Loop<In = Input, Out = Action> {
+  readonly #options: LoopOptions<In, Out>;
+  readonly #inputs: (In | Ticked)[] = [];
   readonly #ticks: NodeJS.Timeout;
   #isHandling = false;
   #isStopped = false;
 
-  constructor(options: LoopOptions) {
+  constructor(options: LoopOptions<In, Out>) {
     this.#options = options;
     this.#ticks = setInterval(() => this.hand({ is: "ticked" }), tickMillis).unref();
   }
 
   /** What is handed in while an input is being handled waits until all its actions are performed. */
-  hand(input: Input): void {
+  hand(input: In | Ticked): void {
     if (this.#isStopped) return;
     this.#inputs.push(input);
     if (this.#isHandling) return;
@@ -47,7 +51,7 @@ export class Loop {
     clearInterval(this.#ticks);
   }
 
-  #handle(input: Input): void {
+  #handle(input: In | Ticked): void {
     const { machine, now, perform } = this.#options;
     for (const action of machine.handle(now(), input)) {
       if (this.#isStopped) return;

@@ -91,7 +91,7 @@ class NativePlane implements Dataplane {
   readonly #portable: Dataplane & Neighbour;
   /** Of the portable plane. */
   readonly #connections = new Set<SocketId>();
-  /** Relay ports of UDP that the portable plane opened for them, or will, and where, as peers see it. */
+  /** Relay ports of UDP that the portable plane opened for them or since they hand up, or will, and where, as peers see it. */
   readonly #delegated = new Map<SocketId, Endpoint | undefined>();
   #urgentFlush: NodeJS.Immediate | undefined;
   #lazyFlush: NodeJS.Timeout | undefined;
@@ -152,7 +152,7 @@ class NativePlane implements Dataplane {
     switch (action.do) {
       case "open-relay":
         if (action.transport === "tcp") this.#portable.perform(action);
-        else if (this.#connections.has(action.via)) this.#delegate(action);
+        else if (action.handsUp || this.#connections.has(action.via)) this.#delegate(action);
         else if (!this.#isClosed) void this.#openRelay(action);
         break;
       case "close-relay":

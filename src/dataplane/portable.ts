@@ -214,7 +214,13 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   #fromPeer(relay: SocketId, from: Endpoint, bytes: Uint8Array, hops: number): void {
-    this.#follow(judgeAtRelay(this.#routes, relay, from, bytes, this.#options.now()), from, hops);
+    const now = this.#options.now();
+    const verdict = judgeAtRelay(this.#routes, relay, from, bytes, now);
+    const isStray = verdict === "no-permission" && this.#relays.get(relay)?.handsUp;
+    if (!isStray) this.#follow(verdict, from, hops);
+    else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
+    else if (this.#budget.admits(from.address, now)) this.#options.hand({ is: "stray", relay, from, bytes });
+    else this.#tally.drop("flooded");
   }
 
   #follow(verdict: Verdict, from: Endpoint, hops: number): void {
@@ -290,14 +296,14 @@ class PortablePlane implements Dataplane, Neighbour {
     if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
   }
 
-  async #openRelay({ relay: id, family, via, port, limits = [] }: OpenRelay): Promise<void> {
+  async #openRelay({ relay: id, family, via, port, limits = [], handsUp = false }: OpenRelay): Promise<void> {
     const ports = this.#ports.get(family);
     if (this.#isClosed) return;
     if (!ports) {
       this.#options.hand({ is: "relay-failed", relay: id, why: "no-such-family" });
       return;
     }
-    const transport = this.#streams.connection(via)?.listener.transport ?? "udp";
+    const kind = { transport: this.#streams.connection(via)?.listener.transport ?? "udp", limits, handsUp };
     this.#opening.add(id);
     const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(id, from, bytes, 0);
     const bound = await bindRelayPort({
@@ -308,7 +314,7 @@ class PortablePlane implements Dataplane, Neighbour {
       bind: (at) => bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost }),
     });
     const isWanted = this.#opening.delete(id);
-    if (isWanted && bound) this.#opened(new Relay({ id, via, transport, limits, tally: this.#tally, ...bound }));
+    if (isWanted && bound) this.#opened(new Relay({ id, via, ...kind, tally: this.#tally, ...bound }));
     else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
     else if (bound) {
       this.#settle(bound.socket.close());

@@ -20,6 +20,7 @@ export interface RelayOptions<Socket extends RelaySocket> {
   /** The transport of the client it is for. */
   readonly transport: Transport;
   readonly limits: readonly TrafficLimit[];
+  readonly handsUp?: boolean;
   readonly tally: Tally;
 }
 
@@ -31,15 +32,17 @@ export class Relay<Socket extends RelaySocket> {
   /** As peers see it: behind a NAT, the external address. */
   readonly at: Endpoint;
   readonly limits: readonly TrafficLimit[];
+  readonly handsUp: boolean;
   readonly #used = { "to-peer": new Meter(), "to-client": new Meter() };
   readonly #totals: { readonly "to-peer": Meter; readonly "to-client": Meter };
 
-  constructor({ id, via, drawn, socket, transport, limits, tally }: RelayOptions<Socket>) {
+  constructor({ id, via, drawn, socket, transport, limits, handsUp = false, tally }: RelayOptions<Socket>) {
     this.id = id;
     this.via = via;
     this.drawn = drawn;
     this.socket = socket;
     this.limits = limits;
+    this.handsUp = handsUp;
     const { bind, external = bind } = drawn.address;
     this.at = { address: canonicalAddress(external), port: socket.at.port };
     const family = familyOf(bind);

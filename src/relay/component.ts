@@ -60,6 +60,7 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
         },
       },
     },
+    ...(media.channels ? { openChannel: media.channels.open } : {}),
     version: version(),
     report: (fact) => {
       if (fact.fact === "credentials-issued") histories.hear(now(), fact);

@@ -30,6 +30,7 @@ import { asMet, type Door, doorsOf } from "./doors.ts";
 import { entranceOf } from "./entrance.ts";
 import { type Moves, moved, movedPort, onFreePort } from "./free-port.ts";
 import { OwnPlaces } from "./own-places.ts";
+import { ChannelDesk } from "./relay-nodes.ts";
 import { openSquares, type Squares } from "./squares.ts";
 import { certifiedHost, watchCertificates } from "./watched-certificates.ts";
 
@@ -43,6 +44,8 @@ export interface Media {
   readonly relayAddresses: readonly RelayAddress[];
   readonly certificates: Certificates | undefined;
   readonly operator: Operator;
+  /** Where XEP-0278 is offered. */
+  readonly channels: ChannelDesk | undefined;
   /** To be called when an external address is another. */
   readdress(): void;
   reload(): Promise<void>;
@@ -64,6 +67,7 @@ export async function openMedia(
   report: (fact: Fact) => void,
 ): Promise<Media> {
   const newSocketId = socketIds();
+  let channels: ChannelDesk | undefined;
   // Which peers may be reached depends on the ports that the listeners get: until then, none and nothing.
   let mind: { readonly peers: PeerPolicy; readonly loop: Loop } | undefined;
   const certificates = config.tls.length > 0 ? await Certificates.open(config.tls) : undefined;
@@ -77,7 +81,10 @@ export async function openMedia(
     now,
     newSocketId,
     randomBelow: (below) => randomInt(below),
-    hand: accounts.hand,
+    hand(input) {
+      channels?.hand(input);
+      accounts.hand(input);
+    },
     report,
   };
   const listen = listenersOf(config, moves.log);
@@ -116,13 +123,19 @@ export async function openMedia(
     newSocketId,
     squares,
   });
+  const fault = (error: unknown) => moves.log.fact({ fact: "fault-of-ours", error });
   const loop = new Loop({
     machine,
     now,
     perform: (action) => (action.do === "ask" ? accounts.ask(action) : plane.perform(action)),
-    fault: (error) => moves.log.fact({ fact: "fault-of-ours", error }),
+    fault,
   });
   mind = { peers, loop };
+  const limits = config.xmpp?.relayNodes;
+  if (limits) {
+    const family = relayAddresses.some(({ bind }) => familyOf(bind) === 4) ? 4 : 6;
+    channels = new ChannelDesk({ family, limits, newSocketId, now, perform: (action) => plane.perform(action), fault });
+  }
   const watch = certificates && watchCertificates(certificates, moves.log, now);
 
   return {
@@ -134,8 +147,12 @@ export async function openMedia(
     operator: {
       allocations: () => machine.allocations(),
       bans: () => machine.bans(now()),
-      order: (order) => loop.hand({ is: "ordered", order }),
+      order(order) {
+        loop.hand({ is: "ordered", order });
+        channels?.order(order);
+      },
     },
+    channels,
     readdress: () => peers.renew(),
     async reload() {
       await watch?.reload();
@@ -145,6 +162,7 @@ export async function openMedia(
       watch?.stop();
       accounts.stop();
       loop.stop();
+      channels?.stop();
       await plane.close();
     },
   };

@@ -193,6 +193,8 @@ export class TurnServer implements Machine {
         return peerArrived(now, input, this.#turn);
       case "hung-up":
         return this.#hungUp(now, input.via);
+      case "stray":
+        return [];
       case "ordered":
         return obey(now, input.order, this.#turn);
       case "ticked":

@@ -22,6 +22,8 @@ export interface EntityOptions extends Omit<IqTableOptions, "informed"> {
   /** 16 random bytes or more. */
   readonly budgetKey: Uint8Array;
   readonly report: (fact: XmppFact) => void;
+  /** Sends what is said later. */
+  readonly say?: (stanza: Element) => void;
 }
 
 export type XmppInput =
@@ -87,14 +89,14 @@ export class Entity implements Machine<XmppInput, Element> {
   }
 
   #answerIq(iq: Element, { now, isForUs }: Envelope): Element[] {
-    const { report } = this.#options;
+    const { report, say } = this.#options;
     const { type } = iq.attrs;
     if (type === "result" || type === "error") {
       if (!this.#pushes.answered(iq)) report({ fact: "stanza-dropped", why: "unexpected-reply" });
       return [];
     }
     const mayAsk = (asker: Jid) => this.#mayAsk(asker, now);
-    const reply = answerIq(isForUs ? this.#table.rows : [], iq, { now, report, mayAsk });
+    const reply = answerIq(isForUs ? this.#table.rows : [], iq, { now, report, mayAsk, say });
     return reply ? [reply] : [];
   }
 

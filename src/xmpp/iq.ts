@@ -22,6 +22,13 @@ export interface Surroundings {
   readonly report: (fact: XmppFact) => void;
   /** Whether one more request of `asker` is worked on; it is counted. All are, where it is not given. */
   readonly mayAsk?: (asker: Jid) => boolean;
+  /** Sends what is said later. Where it is not given, nothing can be postponed. */
+  readonly say?: ((stanza: Element) => void) | undefined;
+}
+
+/** The answer comes when `conclude` is called with it, once. */
+export interface Postponed {
+  readonly postponed: (conclude: (outcome: Element | Refusal | undefined) => void) => void;
 }
 
 export interface IqRequest extends Surroundings {
@@ -36,10 +43,10 @@ export interface IqRow {
   readonly namespace: string;
   readonly element: string;
   /** The payload of the result (or nothing, for an empty result), or why not. */
-  readonly answer: (request: IqRequest) => Element | Refusal | undefined;
+  readonly answer: (request: IqRequest) => Element | Refusal | Postponed | undefined;
 }
 
-/** The reply to `iq`; `undefined` for results and errors, which are never answered, and when there is nobody to answer. */
+/** The reply to `iq`; `undefined` for results and errors, when there is nobody to answer, and for what is answered later. */
 export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Surroundings): Element | undefined {
   const { type } = iq.attrs;
   const from = parseJid(iq.attrs.from);
@@ -54,12 +61,16 @@ export function answerIq(table: readonly IqRow[], iq: Element, surroundings: Sur
         (row ? attempt(row, what, { ...surroundings, iq, from, payload }) : refuseUnknown(table, payload)))
       : refuse("resource-constraint", "too many requests: ask again in a while");
 
-  if (outcome && "refused" in outcome) {
-    surroundings.report({ fact: "iq-answered", what, condition: outcome.refused });
-    return errorReply(iq, outcome);
-  }
-  surroundings.report({ fact: "iq-answered", what });
-  return resultReply(iq, outcome);
+  const conclude = (outcome: Element | Refusal | undefined): Element => {
+    const condition = outcome && "refused" in outcome ? { condition: outcome.refused } : {};
+    surroundings.report({ fact: "iq-answered", what, ...condition });
+    return outcome && "refused" in outcome ? errorReply(iq, outcome) : resultReply(iq, outcome);
+  };
+  if (!outcome || !("postponed" in outcome)) return conclude(outcome);
+  const { say } = surroundings;
+  if (!say) return conclude(refuse("service-unavailable"));
+  outcome.postponed((later) => say(conclude(later)));
+  return undefined;
 }
 
 /** Of a namespace that we know, somebody may expect more than there is (RFC 6120 section 8.3.3.3, from memory). */
@@ -76,7 +87,7 @@ function findFault(iq: Element): Refusal | undefined {
   return undefined;
 }
 
-function attempt(row: IqRow, what: string, request: IqRequest): Element | Refusal | undefined {
+function attempt(row: IqRow, what: string, request: IqRequest): Element | Refusal | Postponed | undefined {
   try {
     return row.answer(request);
   } catch (error) {

@@ -4,6 +4,7 @@ import { describe } from "vitest";
 import { describeLimits } from "./conformance/limits.ts";
 import { describeRelayPorts } from "./conformance/relay-ports.ts";
 import { describeRouting } from "./conformance/routing.ts";
+import { describeStrays } from "./conformance/strays.ts";
 import { describeStreams } from "./conformance/streams.ts";
 import { describeTcpRelays } from "./conformance/tcp-relays.ts";
 import type { Make } from "./rig.ts";
@@ -14,6 +15,7 @@ export function describePlane(name: string, make: Make): void {
     describeRelayPorts(make);
     describeLimits(make);
     describeStreams(make);
+    describeStrays(make);
     describeTcpRelays(make);
   });
 }

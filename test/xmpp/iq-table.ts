@@ -3,6 +3,8 @@
 import type { Element } from "@xmpp/xml";
 import { Entity, type EntityOptions } from "../../src/xmpp/entity.ts";
 import type { XmppFact } from "../../src/xmpp/iq.ts";
+import { isUserOf } from "../../src/xmpp/jid.ts";
+import { type RelayNodes, relayNodes } from "../../src/xmpp/xep0278-relay-nodes.ts";
 import { consoleOf, FakeRelay, hashOf } from "./console/fake-relay.ts";
 
 export const now = Date.UTC(2026, 0, 1);
@@ -26,9 +28,23 @@ const options: Omit<EntityOptions, "report"> = {
 
 export function entity(changes: Partial<EntityOptions> = {}): { entity: Entity; facts: XmppFact[] } {
   const facts: XmppFact[] = [];
-  const extensions = [consoleOf(relayInUse())];
+  const extensions = [consoleOf(relayInUse()), relayNodes(channels)];
   return { entity: new Entity({ ...options, extensions, report: (fact) => facts.push(fact), ...changes }), facts };
 }
+
+/** Everybody has a channel, but bob has too many, and for carol there are no ports. */
+const channels: RelayNodes = {
+  jid: "relay.example.org",
+  isServed: (asker) => isUserOf(asker, ["example.org"]),
+  userOf: ({ local }) => local,
+  services: options.services,
+  open(user, answered) {
+    const place = { host: "192.0.2.1", localPort: 50_000, remotePort: 50_002 };
+    if (user === "bob") answered("too-many");
+    else if (user === "carol") answered("exhausted");
+    else answered({ id: "c1", ...place, kilobitsPerSecond: 2000, idleSeconds: 60 });
+  },
+};
 
 function relayInUse(): FakeRelay {
   const relay = new FakeRelay();
@@ -47,8 +63,9 @@ export function ask(
   return { reply: replies[0], replies, facts };
 }
 
-/** What is answered to these stanzas, one after the other. */
+/** What is answered to these stanzas, one after the other, and what is said later. */
 export function converse(stanzas: readonly Element[]): Element[] {
-  const { entity: us } = entity();
-  return stanzas.flatMap((stanza) => us.handle(now, { is: "stanza", stanza }));
+  const later: Element[] = [];
+  const { entity: us } = entity({ say: (stanza) => later.push(stanza) });
+  return [...stanzas.flatMap((stanza) => us.handle(now, { is: "stanza", stanza })), ...later];
 }
