@@ -7,7 +7,8 @@ RUN npm ci && npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-bookworm-slim
 WORKDIR /sluice
-ENV NODE_ENV=production
+# What outlives the container is in the volume: a generated secret.
+ENV NODE_ENV=production STATE_DIRECTORY=/var/lib/sluice
 COPY --from=build /sluice/package.json ./
 COPY --from=build /sluice/node_modules node_modules
 COPY --from=build /sluice/dist dist
@@ -16,6 +17,7 @@ COPY config config
 RUN install -d -o node -g node -m 0700 /var/lib/sluice
 USER node
 VOLUME /var/lib/sluice
+# Relay ports are too many to be published one by one: docs/operations.md has it.
 EXPOSE 3478/udp 3478/tcp
 ENTRYPOINT ["node", "dist/main.js"]
 CMD ["serve"]
