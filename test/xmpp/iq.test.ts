@@ -1,7 +1,7 @@
 import xml, { type Element } from "@xmpp/xml";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ask } from "./iq-table.ts";
+import { ask, entity, now } from "./iq-table.ts";
 
 const services = "urn:xmpp:extdisco:2";
 
@@ -95,10 +95,11 @@ describe("a request", () => {
         .map(([name, attributes, children]) => xml(name, { ...attributes }, ...children)),
     }));
 
+    const { entity: us } = entity({ rate: { perSecond: 1e9, burst: 1e9 } });
     fc.assert(
       fc.property(tree, attributes, ({ children }, envelope) => {
         const iq = xml("iq", { to: "relay.example.org", ...envelope }, ...children);
-        const { reply } = ask(iq);
+        const [reply] = us.handle(now, { is: "stanza", stanza: iq });
         if (["result", "error"].includes(iq.attrs.type)) expect(reply).toBeUndefined();
         if (!reply) return;
         expect(reply.attrs).toMatchObject({ type: expect.stringMatching(/^(result|error)$/), to: iq.attrs.from });
