@@ -15,7 +15,8 @@ type ClosedFact = Extract<Fact, { fact: "allocation-closed" }>;
 
 interface Farewell {
   readonly transaction: string;
-  readonly answer: Uint8Array;
+  /** As Latin-1: an array of bytes would hold on to the pool that it lies in, which is a hundred times as large. */
+  readonly answer: string;
 }
 
 export class Allocations {
@@ -152,16 +153,16 @@ export class Allocations {
   }
 
   /** Keeps the answer to a Refresh that deleted, for the case that it is lost. */
-  bidFarewell(tuple: FiveTuple, farewell: Farewell): void {
+  bidFarewell(tuple: FiveTuple, transaction: string, answer: Uint8Array): void {
     const [oldest] = this.#farewells.keys();
     if (oldest !== undefined && this.#farewells.size >= farewellsKept) this.#farewells.delete(oldest);
     this.#farewells.delete(tuple.key);
-    this.#farewells.set(tuple.key, farewell);
+    this.#farewells.set(tuple.key, { transaction, answer: Buffer.from(answer).toString("latin1") });
   }
 
   farewell(tuple: FiveTuple, transaction: string): Uint8Array | undefined {
     const farewell = this.#farewells.get(tuple.key);
-    return farewell?.transaction === transaction ? farewell.answer : undefined;
+    return farewell?.transaction === transaction ? Buffer.from(farewell.answer, "latin1") : undefined;
   }
 }
 

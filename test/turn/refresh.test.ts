@@ -59,10 +59,10 @@ describe("Refresh", () => {
   test("remembers a bounded number of deletions, the latest", () => {
     const allocations = new Allocations(defaultLimits);
     const tupleOf = (port: number) => fiveTuple(udpListener, 1, { address: "198.51.100.7", port });
-    const answer = new Uint8Array();
-    for (let port = 1; port <= 5000; port++) allocations.bidFarewell(tupleOf(port), { transaction: "one", answer });
+    const answer = Uint8Array.of(0, 127, 128, 255);
+    for (let port = 1; port <= 5000; port++) allocations.bidFarewell(tupleOf(port), "one", answer);
     expect(allocations.farewell(tupleOf(1), "one")).toBeUndefined();
-    expect(allocations.farewell(tupleOf(5000), "one")).toBe(answer);
+    expect(allocations.farewell(tupleOf(5000), "one")).toEqual(Buffer.from(answer));
     expect(allocations.farewell(tupleOf(5000), "other")).toBeUndefined();
   });
 

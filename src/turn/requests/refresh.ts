@@ -32,6 +32,6 @@ function remove(
   return {
     granted: { lifetime: 0, software: turn.software },
     actions: turn.allocations.endPart(allocation, families, "deleted"),
-    keep: (answer) => turn.allocations.bidFarewell(tuple, { transaction: transactionOf(message), answer }),
+    keep: (answer) => turn.allocations.bidFarewell(tuple, transactionOf(message), answer),
   };
 }
