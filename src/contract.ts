@@ -100,7 +100,14 @@ export type Action =
    * that may come from elsewhere, of which the machine is to hear.
    */
   | { readonly do: "expect"; readonly via: SocketId; readonly from: Endpoint; readonly until: Millis }
-  | { readonly do: "send"; readonly via: SocketId; readonly to: Endpoint; readonly bytes: Uint8Array }
+  | {
+      readonly do: "send";
+      readonly via: SocketId;
+      readonly to: Endpoint;
+      readonly bytes: Uint8Array;
+      /** To a peer: in one piece or not at all (DF of IPv4; over IPv6, no fragments of ours). Only where a plane can. */
+      readonly dontFragment?: boolean;
+    }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
   | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
   | { readonly do: "report"; readonly fact: Fact };
@@ -127,6 +134,19 @@ export type Input =
       readonly via: SocketId;
       readonly peer: SocketId;
       readonly from: Endpoint;
+    }
+  /**
+   * An ICMP error came for a packet that had left by this relay port for this peer; port 0 if the system does not say. Of
+   * the family that the peer has. `data`: the four bytes before the packet that it quotes; the machine knows when they are an
+   * MTU. From planes that hear of such errors.
+   */
+  | {
+      readonly is: "icmp";
+      readonly relay: SocketId;
+      readonly peer: Endpoint;
+      readonly type: number;
+      readonly code: number;
+      readonly data: number;
     }
   /** A stream connection ended, to a client or to a peer; nothing can be sent to it any more. */
   | { readonly is: "hung-up"; readonly via: SocketId }
@@ -265,6 +285,8 @@ export interface PlaneOptions {
 export interface PlaneAbilities {
   /** Has a relay port that was opened for a client on UDP serve it on a stream, and the other way round. */
   readonly changesTransport: boolean;
+  /** Sends with `dontFragment`. */
+  readonly dontFragment: boolean;
 }
 
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */

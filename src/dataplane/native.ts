@@ -77,7 +77,7 @@ interface OwnListener {
 class NativePlane implements Dataplane {
   readonly name = "native";
   /** Threads take no packets for clients on streams. */
-  readonly abilities = { changesTransport: false };
+  readonly abilities = { changesTransport: false, dontFragment: false };
   readonly #options: PlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;

@@ -24,6 +24,7 @@ export class Allocations {
   readonly #byTuple = new Map<string, Allocation>();
   /** By where the client is expected next. */
   readonly #expected = new Map<string, Allocation>();
+  readonly #byRelay = new Map<SocketId, Allocation>();
   /** Those whose clients may come back from elsewhere. */
   readonly #byNumber = new Map<number, Allocation>();
   #lastNumber = 0;
@@ -76,8 +77,13 @@ export class Allocations {
     this.file(allocation);
   }
 
-  /** To be called whenever `until` has changed. */
+  findByRelay(relay: SocketId): Allocation | undefined {
+    return this.#byRelay.get(relay);
+  }
+
+  /** To be called whenever `until` has changed, or there is a relay port more. */
   file(allocation: Allocation): void {
+    for (const { relay } of allocation.ports) this.#byRelay.set(relay, allocation);
     this.#ends.file(allocation, allocation.until);
   }
 
@@ -121,7 +127,7 @@ export class Allocations {
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
     count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
-    return [...expected, ...allocation.families.flatMap((family) => closing(allocation, family, why))];
+    return [...expected, ...allocation.families.flatMap((family) => this.#close(allocation, family, why))];
   }
 
   #forgetRoaming({ roaming }: Allocation): Action[] {
@@ -136,9 +142,20 @@ export class Allocations {
   endPart(allocation: Allocation, families: readonly Family[], why: ClosedFact["why"]): Action[] {
     const isRest = allocation.families.every((family) => families.includes(family));
     if (isRest) return this.end(allocation, why);
-    const actions = families.flatMap((family) => closing(allocation, family, why));
+    const actions = families.flatMap((family) => this.#close(allocation, family, why));
     this.file(allocation);
     return actions;
+  }
+
+  #close(allocation: Allocation, family: Family, why: ClosedFact["why"]): Action[] {
+    const port = allocation.close(family);
+    if (!port) return [];
+    const { relay } = port;
+    this.#byRelay.delete(relay);
+    return [
+      { do: "close-relay", relay },
+      { do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } },
+    ];
   }
 
   /** Ends what of it is past its end. */
@@ -164,16 +181,6 @@ export class Allocations {
     const farewell = this.#farewells.get(tuple.key);
     return farewell?.transaction === transaction ? Buffer.from(farewell.answer, "latin1") : undefined;
   }
-}
-
-function closing(allocation: Allocation, family: Family, why: ClosedFact["why"]): Action[] {
-  const port = allocation.close(family);
-  if (!port) return [];
-  const { relay } = port;
-  return [
-    { do: "close-relay", relay },
-    { do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } },
-  ];
 }
 
 function count(counts: Map<string, number>, key: string, change: 1 | -1): void {

@@ -1,7 +1,6 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
 import type { Action, Endpoint, Family, Input, Machine, Millis, PlaneAbilities, SocketId } from "../contract.ts";
-import { attributeTable } from "../stun/attributes.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
@@ -38,13 +37,14 @@ import { channelData } from "./requests/channel-data.ts";
 import { connect, peerArrived } from "./requests/connect.ts";
 import { connectionBind } from "./requests/connection-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
+import { icmp } from "./requests/icmp.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { refresh } from "./requests/refresh.ts";
 import { resume } from "./requests/resume.ts";
 import { send } from "./requests/send.ts";
 import { Reservations } from "./reservations.ts";
 import type { Opening, Turn } from "./turn.ts";
-import { isMalformed, unknownAttributes } from "./unknown-attributes.ts";
+import { furtherTypes, isMalformed, unknownAttributes } from "./unknown-attributes.ts";
 
 export interface TurnOptions {
   /** Up to 16 bytes keep a 401 within 2.5 times the smallest Allocate request. */
@@ -115,14 +115,14 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
     [Method.connect, connect],
   ]);
 
+const noAbilities: PlaneAbilities = { changesTransport: false, dontFragment: false };
+
 export class TurnServer implements Machine {
   readonly #turn: Turn;
   readonly #views: ReadonlyMap<SocketId, Square>;
   readonly #mechanism: LongTermMechanism;
   readonly #replies: ReplyBudget;
   readonly #methods: ReadonlySet<number>;
-  /** Attributes beside those that every server comprehends. */
-  readonly #comprehends: ReadonlySet<number>;
 
   constructor(options: TurnOptions) {
     const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
@@ -134,15 +134,16 @@ export class TurnServer implements Machine {
       relaysTcp = false,
       alternates = noAlternates,
       mobility = false,
+      abilities = noAbilities,
       accessTokens,
       ...rest
     } = others;
     this.#methods = relays ? new Set([...turnMethods, ...(relaysTcp ? streamMethods : [])]) : stunMethods;
-    this.#comprehends = new Set(accessTokens ? [attributeTable.accessToken.type] : []);
     this.#views = new Map(squares.flatMap(viewsOf));
     this.#turn = {
       rates: {},
-      abilities: { changesTransport: false },
+      abilities,
+      comprehends: furtherTypes({ accessToken: accessTokens !== undefined, dontFragment: abilities.dontFragment }),
       ...rest,
       relaysTcp,
       software,
@@ -191,6 +192,8 @@ export class TurnServer implements Machine {
         return this.#peerFailed(input.peer);
       case "peer-arrived":
         return peerArrived(now, input, this.#turn);
+      case "icmp":
+        return icmp(now, input, this.#turn);
       case "hung-up":
         return this.#hungUp(now, input.via);
       case "stray":
@@ -254,7 +257,7 @@ export class TurnServer implements Machine {
   /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
   #decide(request: AuthenticRequest): Outcome {
     const { message, tuple, identity } = request;
-    const unknown = unknownAttributes(message, this.#comprehends);
+    const unknown = unknownAttributes(message, this.#turn.comprehends);
     if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
     if (isMalformed(message)) return refuse(400);
     if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);

@@ -24,6 +24,8 @@ export interface Turn {
   /** Undefined where no allocation may move. */
   readonly tickets: MobilityTickets | undefined;
   readonly abilities: PlaneAbilities;
+  /** Attributes beside those that every server comprehends, by type. */
+  readonly comprehends: ReadonlySet<number>;
   readonly bans: Bans;
   readonly limits: Limits;
   readonly rates: Rates;

@@ -4,8 +4,8 @@ import { attributeTable } from "../stun/attributes.ts";
 import type { Message } from "../stun/message.ts";
 
 /**
- * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT is not among them: it does not
- * do what that asks.
+ * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT is not among them: not every
+ * plane does what that asks.
  */
 const comprehended: ReadonlySet<number> = new Set(
   (
@@ -42,6 +42,17 @@ const tcp = 6;
 /** In a request for a TCP allocation DONT-FRAGMENT is not unknown but wrong (RFC 6062 section 5.1). */
 function isComprehended(type: number, { attributes }: Message): boolean {
   return comprehended.has(type) || (type === attributeTable.dontFragment.type && attributes.requestedTransport === tcp);
+}
+
+/** Types of what some servers comprehend. */
+export function furtherTypes({
+  accessToken,
+  dontFragment,
+}: Readonly<Record<"accessToken" | "dontFragment", boolean>>): ReadonlySet<number> {
+  return new Set([
+    ...(accessToken ? [attributeTable.accessToken.type] : []),
+    ...(dontFragment ? [attributeTable.dontFragment.type] : []),
+  ]);
 }
 
 const none: ReadonlySet<number> = new Set();
