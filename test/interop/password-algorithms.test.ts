@@ -1,11 +1,13 @@
-// libjuice, through node-datachannel, is offered password algorithms on the wire. It has code to choose one, but up to
-// 1.7.2 it reads the list in requests only, and the feature bits from the wrong end: so it stays with RFC 5389, which has
-// to work beside the offer.
+// Password algorithms on the wire (RFC 8489 section 9.2). libjuice, through node-datachannel, has code to choose one, but up
+// to 1.7.2 it reads the list in requests only, and the feature bits from the wrong end: so it stays with RFC 5389, which has
+// to work beside the offer. No other TURN client within reach has any of it, so one is made of the `stun` package's codec.
 
+import { createHash } from "node:crypto";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import * as independent from "stun";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { readConfig } from "../../src/config/config.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
 import { decode, type Message } from "../../src/stun/message.ts";
@@ -52,6 +54,56 @@ test("libjuice takes no harm from an offer that it does not understand, and has 
     expect(attributes.passwordAlgorithm).toBeUndefined();
     expect(attributes.messageIntegrity).toHaveLength(20);
   }
+});
+
+const allocate = 0x003;
+const attribute = {
+  realm: 0x0014,
+  nonce: 0x0015,
+  requestedTransport: 0x0019,
+  passwordAlgorithm: 0x001d,
+  userhash: 0x001e,
+  passwordAlgorithms: 0x8002,
+  software: 0x8022,
+} as const;
+const sha256 = 2;
+/** The protocol number of UDP, where the attribute has it. */
+const udp = 17 * 2 ** 24;
+
+test("a client made of another's codec hides its name, chooses SHA-256, and can check the answer", async () => {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  onTestFinished(() => void socket.close());
+  await once(socket, "listening");
+  const ask = async (message: independent.IndependentMessage) => {
+    const answered = once(socket, "message");
+    socket.send(independent.encode(message), tap.port, "127.0.0.1");
+    return independent.decode((await answered)[0]);
+  };
+
+  const bare = independent.createMessage(allocate);
+  bare.addAttribute(attribute.requestedTransport, udp);
+  bare.addAttribute(attribute.software, "a client that has room for the whole of the challenge");
+  const challenge = await ask(bare);
+  const [realm, nonce, offer] = [attribute.realm, attribute.nonce, attribute.passwordAlgorithms].map(
+    (type) => challenge.getAttribute(type)?.value,
+  );
+  expect(offer).toMatchObject([{ algorithm: sha256 }, { algorithm: 1 }]);
+
+  const hashOf = (text: string) => createHash("sha256").update(text).digest();
+  const key = hashOf(`alice:${realm}:wonderland`);
+  const request = independent.createMessage(allocate);
+  request.addAttribute(attribute.requestedTransport, udp);
+  request.addAttribute(attribute.userhash, hashOf(`alice:${realm}`));
+  request.addAttribute(attribute.realm, realm);
+  request.addAttribute(attribute.nonce, nonce);
+  request.addAttribute(attribute.passwordAlgorithms, offer);
+  request.addAttribute(attribute.passwordAlgorithm, sha256);
+  request.addMessageIntegritySha256(key);
+  const answer = await ask(request);
+  expect(answer.type).toBe(allocate | 0x100);
+  expect(independent.validateMessageIntegritySha256(answer, key)).toBe(true);
+  expect(tap.requests.at(-1)?.attributes).toMatchObject({ passwordAlgorithm: { algorithm: sha256 } });
+  expect(tap.requests.at(-1)?.attributes.username).toBeUndefined();
 });
 
 interface Tap {
