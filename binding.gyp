@@ -4,11 +4,15 @@
       "target_name": "sluice",
       "sources": [
         "src/dataplane/native/addon.cpp",
+        "src/dataplane/native/cookies.cpp",
+        "src/dataplane/native/credentials.cpp",
+        "src/dataplane/native/dtls-sessions.cpp",
         "src/dataplane/native/engine.cpp",
         "src/dataplane/native/judge-binding.cpp",
         "src/dataplane/native/judge.cpp",
         "src/dataplane/native/orders.cpp",
         "src/dataplane/native/outbox.cpp",
+        "src/dataplane/native/worker-dtls.cpp",
         "src/dataplane/native/worker.cpp"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

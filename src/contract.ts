@@ -13,17 +13,20 @@ export interface Endpoint {
 
 export type Family = 4 | 6;
 /** Between a client and us. */
-export type Transport = "udp" | "tcp" | "tls";
+export type Transport = "udp" | "tcp" | "tls" | "dtls";
 /** What a listener takes: one transport, or TCP and TLS, told apart by their first bytes. */
 export type ListenerKind = Transport | "any";
 
 /**
- * Names one listener, one accepted stream connection, one relay port or one stream connection to a peer. Never reused while
- * the process lives.
+ * Names one listener, one accepted stream connection, one DTLS session, one relay port or one stream connection to a peer.
+ * Never reused while the process lives.
  */
 export type SocketId = number;
 
-/** Where clients arrive. On UDP, `socket` is also what their datagrams come in by; a stream connection has its own. */
+/**
+ * Where clients arrive. On UDP, `socket` is also what their datagrams come in by; stream connections and DTLS sessions have
+ * their own.
+ */
 export interface Listener {
   readonly socket: SocketId;
   readonly transport: Transport;
@@ -148,7 +151,7 @@ export type Input =
       readonly code: number;
       readonly data: number;
     }
-  /** A stream connection ended, to a client or to a peer; nothing can be sent to it any more. */
+  /** A stream connection ended, to a client or to a peer, or a DTLS session; nothing can be sent to it any more. */
   | { readonly is: "hung-up"; readonly via: SocketId }
   /** The operator will have it so. Not from planes. */
   | { readonly is: "ordered"; readonly order: Order }

@@ -3,6 +3,7 @@
 import type { Config } from "../config/config.ts";
 import { type Endpoint, familyOf, type Listener, type RelayAddress, type Transport } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
+import { turnUri } from "../turn/uri.ts";
 import { type Door, sharedSecretLines } from "./setup/shared-secret-lines.ts";
 import { version } from "./version.ts";
 
@@ -62,17 +63,11 @@ function trying({ secret: [secret], user }: Config, doors: readonly Door[], now:
       : mintCredential(secret, "try", Math.floor(now / 1000) + triedForSeconds);
   return [
     `Try it${secret === undefined ? "" : ", for 24 hours"}:`,
-    ...doors.map((door) => `  ${uriOf(door)}`),
+    ...doors.map(({ transport, host, port }) => `  ${turnUri(transport, host, port)}`),
     `  username:   ${username}`,
     `  credential: ${credential}`,
     "",
   ];
-}
-
-/** RFC 7065. */
-function uriOf({ transport, host, port }: Door): string {
-  const place = hostPort({ address: host, port });
-  return transport === "tls" ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
 }
 
 function hostPort({ address, port }: Endpoint): string {

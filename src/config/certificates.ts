@@ -1,4 +1,4 @@
-// What TLS listeners need: a certificate and its key that belong together, and that this process may read.
+// What TLS and DTLS listeners need: a certificate and its key that belong together, and that this process may read.
 
 import { readFileSync } from "node:fs";
 import { certificateFrom } from "../dataplane/certificates.ts";
@@ -6,7 +6,7 @@ import type { Config } from "./config.ts";
 import type { Path } from "./mistakes.ts";
 
 export function certificateMistakes({ listen, tls }: Config): { path: Path; message: string }[] {
-  const listener = listen.findIndex(({ transport }) => transport === "tls" || transport === "any");
+  const listener = listen.findIndex(({ transport }) => ["tls", "dtls", "any"].includes(transport));
   const unreadable = tls.flatMap(({ certificate, key, names }, index) => {
     try {
       certificateFrom(readFileSync(certificate, "utf8"), readFileSync(key, "utf8"), names);
@@ -18,6 +18,7 @@ export function certificateMistakes({ listen, tls }: Config): { path: Path; mess
   });
   if (listener >= 0 && tls.length === 0)
     return [{ path: ["listen", listener], message: "needs a certificate: see tls" }];
-  if (listener < 0 && tls.length > 0) unreadable.push({ path: ["tls"], message: "no listener takes TLS: see listen" });
+  if (listener < 0 && tls.length > 0)
+    unreadable.push({ path: ["tls"], message: "no listener takes TLS or DTLS: see listen" });
   return unreadable;
 }

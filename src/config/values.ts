@@ -38,16 +38,16 @@ function boundAt<Value>(expected: string, read: (written: string) => Value | und
 }
 
 export const listenUrl = boundAt(
-  "udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
+  "udp://, tcp://, tls://, dtls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
   (written): { transport: ListenerKind; at: Endpoint } | undefined => {
     const url = parseEndpointUrl(written);
-    const transport = (["udp", "tcp", "tls", "any"] as const).find((known) => known === url?.scheme);
+    const transport = (["udp", "tcp", "tls", "dtls", "any"] as const).find((known) => known === url?.scheme);
     return url && transport ? { transport, at: url.at } : undefined;
   },
 );
 
 export const alternateUrl = text(
-  "udp://, tcp://, tls:// or any://ADDRESS:PORT of another server, an IPv6 address in brackets",
+  "udp://, tcp://, tls://, dtls:// or any://ADDRESS:PORT of another server, an IPv6 address in brackets",
   parseAlternateDoors,
 );
 

@@ -19,7 +19,12 @@ export interface Certificate {
   readonly names: readonly string[];
   readonly until: Millis;
   readonly context: SecureContext;
+  /** What it was made from, in PEM. */
+  readonly pem: { readonly chain: string; readonly key: string };
 }
+
+/** Takes certificates into use, or says what is wrong with them. */
+export type Show = (certificates: readonly Certificate[]) => string | undefined;
 
 /** What became of files that had changed. The certificate that was there before stays when it `failed`. */
 export interface Renewal {
@@ -36,6 +41,7 @@ export function certificateFrom(certificate: string, key: string, names: readonl
     names: names.length > 0 ? names : namesIn(leaf),
     until: Date.parse(leaf.validTo),
     context: createSecureContext({ cert: certificate, key, minVersion: "TLSv1.2", honorCipherOrder: true }),
+    pem: { chain: certificate, key },
   };
 }
 
@@ -53,6 +59,7 @@ interface Shown {
 
 export class Certificates {
   readonly #shown: readonly Shown[];
+  readonly #shows: Show[] = [];
 
   /** Throws `Unavailable` when one is not to be had. There has to be at least one. */
   static async open(all: readonly CertificateFiles[]): Promise<Certificates> {
@@ -87,9 +94,15 @@ export class Certificates {
     return context;
   }
 
+  /** Has others show the certificates of now, and every renewal. Says what is wrong with those of now, if anything is. */
+  showWith(show: Show): string | undefined {
+    this.#shows.push(show);
+    return show(this.certificates);
+  }
+
   /** Reads the files that have changed, or all of them. Connections that stand keep what they have. */
   async renew(which: "changed" | "all"): Promise<Renewal[]> {
-    const renewals = await Promise.all(this.#shown.map((shown) => renew(shown, which)));
+    const renewals = await Promise.all(this.#shown.map((shown) => this.#renew(shown, which)));
     return renewals.filter((renewal) => renewal !== undefined);
   }
 
@@ -99,18 +112,21 @@ export class Certificates {
     const has = (wanted: string) => this.certificates.find(({ names }) => names.includes(wanted));
     return has(exact) ?? has(wildcard);
   }
-}
 
-async function renew(shown: Shown, which: "changed" | "all"): Promise<Renewal | undefined> {
-  const { files } = shown;
-  const stamp = await stampOf(files).catch(reason);
-  if (which === "changed" && stamp === shown.stamp) return undefined;
-  shown.stamp = stamp;
-  try {
-    shown.certificate = await read(files);
-    return { files, certificate: shown.certificate };
-  } catch (error) {
-    return { files, failed: reason(error) };
+  async #renew(shown: Shown, which: "changed" | "all"): Promise<Renewal | undefined> {
+    const { files, certificate: former } = shown;
+    const stamp = await stampOf(files).catch(reason);
+    if (which === "changed" && stamp === shown.stamp) return undefined;
+    shown.stamp = stamp;
+    try {
+      shown.certificate = await read(files);
+    } catch (error) {
+      return { files, failed: reason(error) };
+    }
+    const failed = this.#shows.map((show) => show(this.certificates)).find((why) => why !== undefined);
+    if (failed === undefined) return { files, certificate: shown.certificate };
+    shown.certificate = former;
+    return { files, failed };
   }
 }
 

@@ -10,6 +10,8 @@ import { Method } from "../stun/methods.ts";
 
 /** Sockets are numbers here: listeners in the order they are opened, then relay ports by their slot. */
 export const maxListeners = 32;
+/** Sessions over DTLS are numbered from here. */
+export const firstSession = 0x8000_0000;
 
 /** Framing as a number: 0 for bare, 1 for indications, else the channel. */
 export type LegArguments = readonly [
@@ -33,6 +35,13 @@ export interface EngineOptions {
   readonly ways: number;
   /** Buckets of limits that there is room for. */
   readonly buckets: number;
+  readonly dtls: {
+    readonly sessions: number;
+    /** In one thread. */
+    readonly handshakes: number;
+    readonly handshakeMillis: number;
+    readonly idleMillis: number;
+  };
   readonly answersBinding: boolean;
   readonly forwardsSends: boolean;
   /** What strangers at one network get of answers to Binding requests. */
@@ -47,10 +56,21 @@ export interface EngineOptions {
   readonly clock?: ArrayBuffer | undefined;
 }
 
+/** With a chain and a key in PEM. */
+export interface ShownCertificate {
+  readonly names: readonly string[];
+  readonly chain: string;
+  readonly key: string;
+}
+
 export interface Engine {
   giveRing(worker: number, listener: number, memory: ArrayBuffer): void;
   /** The bound port, or a negative errno. */
-  listen(listener: number, address: string, port: number): number;
+  listen(listener: number, address: string, port: number, isDtls: boolean): number;
+  /** To clients over DTLS; before there is a listener for them. Says what is wrong with it, if anything is. */
+  show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
+  /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
+  admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /** 0 or an errno. */
   openRelay(
     ...relay: [
@@ -61,6 +81,7 @@ export interface Engine {
       client: string,
       clientPort: number,
       buckets: readonly number[],
+      isDtls: boolean,
     ]
   ): number;
   closeRelay(slot: number): void;

@@ -2,7 +2,7 @@
 
 import type { DropReason, PlaneCounters, Traffic, Usage } from "../contract.ts";
 
-const numbersPerWorker = 24;
+const numbersPerWorker = 32;
 const numbersPerRelay = 4;
 
 /** In the order of `Counters::relayed`. */
@@ -11,6 +11,10 @@ const rows = [
   { transport: "udp", family: 4, direction: "to-client" },
   { transport: "udp", family: 6, direction: "to-peer" },
   { transport: "udp", family: 6, direction: "to-client" },
+  { transport: "dtls", family: 4, direction: "to-peer" },
+  { transport: "dtls", family: 4, direction: "to-client" },
+  { transport: "dtls", family: 6, direction: "to-peer" },
+  { transport: "dtls", family: 6, direction: "to-client" },
 ] as const;
 const firstDropped = rows.length * 2;
 /** In the order of `Drop`. */

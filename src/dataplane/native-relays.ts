@@ -26,6 +26,13 @@ interface Berth {
   readonly reach: Reach;
 }
 
+/** What a relay port is to be drawn from and bound with. */
+interface Wants {
+  readonly ports: RelayPorts;
+  readonly buckets: readonly number[];
+  readonly isDtls: boolean;
+}
+
 export interface NativeRelay extends Berth {
   readonly id: SocketId;
   /** As peers see it. */
@@ -114,15 +121,15 @@ export class NativeRelays {
     }
   }
 
-  /** Undefined if it was closed meanwhile. */
-  async open(wanted: OpenRelay): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+  /** For a client over DTLS or not. Undefined if it was closed meanwhile. */
+  async open(wanted: OpenRelay, isDtls: boolean): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
     const { relay: id, family, limits = [] } = wanted;
     const ports = this.#ports.get(family);
     if (!ports) return "no-such-family";
     const buckets = this.#limits.hold(limits);
     if (!buckets) return "exhausted";
     this.#opening.add(id);
-    const berth = await this.#bind(wanted, ports, buckets);
+    const berth = await this.#bind(wanted, { ports, buckets, isDtls });
     if (!berth) {
       this.#limits.release(limits);
       return this.#opening.delete(id) ? "exhausted" : undefined;
@@ -210,12 +217,13 @@ export class NativeRelays {
   }
 
   /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bind(wanted: OpenRelay, ports: RelayPorts, buckets: readonly number[]): Promise<Berth | undefined> {
+  async #bind(wanted: OpenRelay, wants: Wants): Promise<Berth | undefined> {
+    const { ports } = wants;
     const { relay: id, client, port } = wanted;
     for (let tries = 1; this.#opening.has(id); tries += 1) {
       const berth = await this.#drawWhenFree(ports, port);
       if (!berth) return undefined;
-      const outcome = this.#try(berth, ports, client, buckets);
+      const outcome = this.#try(berth, client, wants);
       if (outcome !== "taken") return outcome === "bound" ? berth : undefined;
       if (tries % bindsInOneTurn === 0) await setImmediate();
     }
@@ -243,11 +251,11 @@ export class NativeRelays {
   /** `taken` is about this one port; any other error would meet us on the next one again. */
   #try(
     { slot, drawn, reach: { bind, external } }: Berth,
-    ports: RelayPorts,
     client: Endpoint,
-    buckets: readonly number[],
+    { ports, buckets, isDtls }: Wants,
   ): "bound" | "taken" | "impossible" {
-    const error = this.#engine.openRelay(slot, bind, drawn.port, external, client.address, client.port, buckets);
+    const where = [slot, bind, drawn.port, external] as const;
+    const error = this.#engine.openRelay(...where, client.address, client.port, buckets, isDtls);
     if (error === 0) return "bound";
     this.#freeSlots.push(slot);
     const isTaken = error === EADDRINUSE || error === EACCES;

@@ -5,7 +5,13 @@ import { formatAddress } from "../stun/address.ts";
 import type { Engine } from "./native-addon.ts";
 
 const headerBytes = 40;
-const at = { size: 0, length: 4, address: 8, port: 24, family: 26, ownAddress: 28, hops: 29, toPort: 30 } as const;
+const at = {
+  ...{ size: 0, length: 4, address: 8, port: 24, family: 26, kind: 27 },
+  ...{ ownAddress: 28, hops: 29, toPort: 30, socket: 32 },
+} as const;
+
+/** What is handed up by way of a listener: the enum UpKind of worker.h. */
+export const upKind = { datagram: 0, knock: 1, ended: 2 } as const;
 
 /** What one ring may hold: some thousand requests. More at once is a flood. */
 const ringBytes = 256 * 1024;
@@ -13,6 +19,9 @@ const ringBytes = 256 * 1024;
 export interface HandedUp {
   readonly from: Endpoint;
   readonly bytes: Uint8Array;
+  readonly kind: number;
+  /** The session that it is about, if it is. */
+  readonly socket: number;
   /** Only of crossings: for which port of which own address, and over how many relay ports it came. */
   readonly ownAddress: number;
   readonly toPort: number;
@@ -58,6 +67,8 @@ export class UpRing {
     return {
       from: { address: this.#address(offset), port: record.readUInt16LE(offset + at.port) },
       bytes: Buffer.from(record.subarray(bytesAt, bytesAt + record.readUInt32LE(offset + at.length))),
+      kind: record.readUInt8(offset + at.kind),
+      socket: record.readUInt32LE(offset + at.socket),
       ownAddress: record.readUInt8(offset + at.ownAddress),
       toPort: record.readUInt16LE(offset + at.toPort),
       hops: record.readUInt8(offset + at.hops),

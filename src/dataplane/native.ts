@@ -12,7 +12,6 @@ import {
   type Listener,
   type ListenerKind,
   type PlaneCounters,
-  type PlaneOptions,
   type Route,
   type SocketId,
   Unavailable,
@@ -25,8 +24,9 @@ import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters } from "./native-counters.ts";
+import { type DtlsLimits, DtlsSessions, dtlsLimits } from "./native-dtls.ts";
 import { NativeRelays } from "./native-relays.ts";
-import { type HandedUp, UpRing } from "./native-rings.ts";
+import { type HandedUp, UpRing, upKind } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
 import { startsLikeChannelData } from "./routes.ts";
@@ -46,6 +46,7 @@ export interface NativeOptions {
   /** Whether threads receive through io_uring where the kernel has it. They do if not said. */
   readonly byRing?: boolean;
   readonly handUp?: HandUpLimits;
+  readonly dtls?: DtlsLimits;
   /** Microseconds, for tests that own the time: it stands still unless this is set. */
   readonly clock?: BigInt64Array<ArrayBuffer>;
 }
@@ -78,7 +79,7 @@ class NativePlane implements Dataplane {
   readonly name = "native";
   /** Threads take no packets for clients on streams. */
   readonly abilities = { changesTransport: false, dontFragment: false };
-  readonly #options: PlaneOptions;
+  readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
   readonly #threads: number;
@@ -87,6 +88,7 @@ class NativePlane implements Dataplane {
   /** What threads know of this, too: else a client's ChannelData goes back to them behind the orders of meanwhile. */
   readonly #expected = new Expectations();
   readonly #relays: NativeRelays;
+  readonly #dtls: DtlsSessions;
   readonly #crossings: readonly UpRing[];
   readonly #portable: Dataplane & Neighbour;
   /** Of the portable plane. */
@@ -101,7 +103,7 @@ class NativePlane implements Dataplane {
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
     const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true } = native;
-    const { byRing = true, handUp = handUpLimits, clock } = native;
+    const { byRing = true, handUp = handUpLimits, dtls = dtlsLimits, clock } = native;
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
@@ -115,7 +117,8 @@ class NativePlane implements Dataplane {
       const { counters, usage } = this.#counters.memory;
       const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
       const shortcuts = { answersBinding, replies, forwardsSends };
-      const engineOptions = { ...sizes, ...shortcuts, byRing, counters, usage, clock: clock?.buffer };
+      const secure = { ...dtls, handshakes: Math.ceil(dtls.handshakes / threads) };
+      const engineOptions = { ...sizes, ...shortcuts, byRing, dtls: secure, counters, usage, clock: clock?.buffer };
       return new addon.Engine(engineOptions, () => this.#wake());
     });
     this.#engine.flush(options.now(), false);
@@ -123,20 +126,22 @@ class NativePlane implements Dataplane {
     const ports = relayPortsByFamily(options);
     const limits = new NativeBuckets(this.#engine, buckets);
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
+    this.#dtls = new DtlsSessions(this.#engine, options, dtls);
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
     this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports, limits });
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
-    if (transport !== "udp") return this.#portable.listen(transport, at);
+    if (transport !== "udp" && transport !== "dtls") return this.#portable.listen(transport, at);
+    if (transport === "dtls") this.#dtls.show(this.#options.entrance?.certificates);
     const index = this.#listeners.size;
     if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
     const rings = this.#ringsOf(index);
-    const port = this.#engine.listen(index, at.address, at.port);
+    const port = this.#engine.listen(index, at.address, at.port, transport === "dtls");
     if (port < 0) {
       const cause = Object.assign(new Error(`bind ${getSystemErrorName(port)}`), { code: getSystemErrorName(port) });
-      throw new Unavailable(`cannot listen on udp ${at.address} port ${at.port}`, { cause });
+      throw new Unavailable(`cannot listen on ${transport} ${at.address} port ${at.port}`, { cause });
     }
     const listener: Listener = {
       socket: this.#options.newSocketId(),
@@ -190,7 +195,7 @@ class NativePlane implements Dataplane {
       relayed: [...this.#counters.relayed(), ...relayed],
       dropped: this.#counters.dropped(dropped),
       relays: this.#relays.size + relays,
-      connections,
+      connections: connections + this.#dtls.size,
       bindings: this.#counters.bindings,
     };
   }
@@ -215,7 +220,7 @@ class NativePlane implements Dataplane {
   async #openRelay(action: Action & { readonly do: "open-relay" }): Promise<void> {
     const { hand } = this.#options;
     const { relay: id } = action;
-    const opened = await this.#relays.open(action);
+    const opened = await this.#relays.open(action, this.#dtls.find(action.via) !== undefined);
     this.#flushLater();
     if (opened === undefined || this.#isClosed) return;
     if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
@@ -247,12 +252,12 @@ class NativePlane implements Dataplane {
 
   #expect(action: Action & { readonly do: "expect" }): void {
     const { via, from, until } = action;
-    const index = this.#listeners.get(via)?.index;
-    if (index === undefined) this.#portable.perform(action);
+    const socket = this.#listeners.get(via)?.index ?? this.#dtls.find(via)?.socket;
+    if (socket === undefined) this.#portable.perform(action);
     else if (!this.#isClosed) {
       this.#expected.expire(this.#options.now());
       this.#expected.expect(via, from, until);
-      this.#engine.expect(index, from.address, from.port, until);
+      this.#engine.expect(socket, from.address, from.port, until);
       this.#flushLater();
     }
   }
@@ -268,11 +273,13 @@ class NativePlane implements Dataplane {
   #argumentsOf({ socket, peer, framing }: Omit<Leg, "until">, mayLeave: boolean): LegArguments | undefined {
     if (this.#isClosed) return undefined;
     const relay = this.#relays.find(socket);
-    const number = relay ? maxListeners + relay.slot : this.#listeners.get(socket)?.index;
+    const session = this.#dtls.find(socket);
+    const number = relay ? maxListeners + relay.slot : (session?.socket ?? this.#listeners.get(socket)?.index);
     if (number === undefined) return undefined;
     const isAllowed = mayLeave && (!relay || this.#options.mayReach(peer));
     const code = framing === "bare" ? 0 : framing === "indication" ? 1 : framing;
-    return [number, code, peer.address, peer.port, isAllowed, this.#relays.ownAddress(peer.address)];
+    const { address, port } = session?.client ?? peer;
+    return [number, code, address, port, isAllowed, this.#relays.ownAddress(address)];
   }
 
   /** For what threads have to send: they are woken once for all of it. */
@@ -297,8 +304,8 @@ class NativePlane implements Dataplane {
     if (this.#isStopped) return;
     this.#engine.begin();
     for (const slot of this.#engine.takeClosed()) this.#closed(slot);
-    for (const listener of this.#listeners.values()) {
-      for (const ring of listener.rings) ring.drain((handedUp) => this.#handUp(listener, handedUp));
+    for (const on of this.#listeners.values()) {
+      for (const ring of on.rings) ring.drain((handedUp) => this.#take(on, handedUp));
     }
     for (const ring of this.#crossings) ring.drain((crossing) => this.#cross(crossing));
   }
@@ -313,14 +320,32 @@ class NativePlane implements Dataplane {
     this.#relays.release(relay);
   }
 
-  #handUp({ listener: on, index }: OwnListener, { from, bytes }: HandedUp): void {
+  #take({ listener, index }: OwnListener, handedUp: HandedUp): void {
     if (this.#isClosed) return;
+    const { kind, from, bytes, socket } = handedUp;
+    if (kind === upKind.knock) {
+      this.#refuse(this.#dtls.admit(index, from, bytes));
+      this.#flushSoon();
+    } else if (kind === upKind.ended) {
+      const session = this.#dtls.ended(socket);
+      if (session) this.#options.hand({ is: "hung-up", via: session.id });
+    } else
+      this.#handUp(listener, listener.transport === "dtls" ? this.#dtls.spoke(socket)?.id : listener.socket, handedUp);
+  }
+
+  #handUp(on: Listener, via: SocketId | undefined, { from, bytes, socket }: HandedUp): void {
+    if (via === undefined) return;
     const now = this.#options.now();
-    const goesUp = !startsLikeChannelData(bytes) || this.#expected.has(on.socket, from, now);
-    if (this.#options.mayEnter?.(from.address) === false) this.#counters.forbidden += 1;
-    else if (!this.#budget.admits(from.address, now)) this.#counters.flooded += 1;
-    else if (!goesUp) this.#arriveAt(index, from, bytes, 0);
-    else this.#options.hand({ is: "datagram", on, via: on.socket, from, bytes });
+    const goesUp = !startsLikeChannelData(bytes) || this.#expected.has(via, from, now);
+    if (this.#options.mayEnter?.(from.address) === false) this.#refuse("forbidden-client");
+    else if (!this.#budget.admits(from.address, now)) this.#refuse("flooded");
+    else if (!goesUp) this.#arriveAt(socket, from, bytes, 0);
+    else this.#options.hand({ is: "datagram", on, via, from, bytes });
+  }
+
+  #refuse(why: "forbidden-client" | "flooded" | undefined): void {
+    if (why === "forbidden-client") this.#counters.forbidden += 1;
+    else if (why === "flooded") this.#counters.flooded += 1;
   }
 
   #cross({ from, bytes, ownAddress, toPort, hops }: HandedUp): void {

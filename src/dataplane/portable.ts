@@ -117,6 +117,7 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
+    if (transport === "dtls") throw new Unavailable("only the native plane speaks DTLS: see dataplane");
     const id = this.#options.newSocketId();
     try {
       return transport === "udp" ? await this.#listenUdp(id, at) : await this.#streams.listen(id, transport, at);

@@ -23,7 +23,7 @@ import { judgeProxyHeader } from "./proxy-protocol.ts";
 import { type Backend, type SpliceLimits, Splices } from "./splices.ts";
 import { isOurs, secure } from "./tls.ts";
 
-export type StreamKind = Exclude<ListenerKind, "udp">;
+export type StreamKind = Exclude<ListenerKind, "udp" | "dtls">;
 
 export interface StreamLimits extends ArrivalLimits, SpliceLimits {
   readonly connections: number;

@@ -8,6 +8,7 @@ import {
   type RelayAddress,
   type Transport,
 } from "../contract.ts";
+import { schemes, stunUri, turnUri } from "../turn/uri.ts";
 import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
 
 /** A listener as clients see it from outside. */
@@ -25,7 +26,7 @@ export function asMet(kind: ListenerKind, listener: Listener): Listener[] {
 
 /**
  * A wildcard listener is reached where relay ports are; a listener behind a NAT, at the NAT's outside. `tlsHost` is the
- * name that TLS clients can check the certificate by, if there is one.
+ * name that clients over TLS and DTLS can check the certificate by, if there is one.
  */
 export function doorsOf(
   listeners: readonly Listener[],
@@ -38,7 +39,7 @@ export function doorsOf(
     );
     const host = relay?.external ?? relay?.bind ?? (isWildcard(at) ? undefined : at.address);
     if (host === undefined) return [];
-    return [{ transport, host: transport === "tls" ? (tlsHost ?? host) : host, port: at.port }];
+    return [{ transport, host: schemes[transport].turn === "turns" ? (tlsHost ?? host) : host, port: at.port }];
   });
   return eachOnce(doors);
 }
@@ -47,20 +48,19 @@ export function doorsOf(
 export function servicesOf(doors: readonly Door[]): ExternalService[] {
   const services = doors.flatMap(({ transport, ...place }): ExternalService[] => [
     ...(transport === "udp" ? [{ type: "stun" as const, ...place }] : []),
-    transport === "tls" ? { type: "turns", ...place, transport: "tcp" } : { type: "turn", ...place, transport },
+    { type: schemes[transport].turn, ...place, transport: schemes[transport].below },
   ]);
   return eachOnce(services);
 }
 
-/** Where TURN is to be had (RFC 7065), or where nothing is relayed, STUN (RFC 7064). */
+/**
+ * Where TURN is to be had (RFC 7065), or where nothing is relayed, STUN (RFC 7064). Over DTLS last: browsers take such a URI
+ * for TLS, and find nothing there.
+ */
 export function urisOf(doors: readonly Door[], relays: boolean): string[] {
-  const uris = doors.map(({ transport, host, port }) => {
-    const place = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-    const isTls = transport === "tls";
-    if (!relays) return `${isTls ? "stuns" : "stun"}:${place}`;
-    return isTls ? `turns:${place}?transport=tcp` : `turn:${place}?transport=${transport}`;
-  });
-  return eachOnce(uris);
+  const isLast = ({ transport }: Door) => transport === "dtls";
+  const inOrder = [...doors.filter((door) => !isLast(door)), ...doors.filter(isLast)];
+  return eachOnce(inOrder.map(({ transport, host, port }) => (relays ? turnUri : stunUri)(transport, host, port)));
 }
 
 function eachOnce<Item>(items: readonly Item[]): Item[] {

@@ -103,7 +103,7 @@ function redirection({ tuple }: AuthenticRequest, { at, name }: AlternateServer)
   const attributes: Attributes = {
     alternateServer: other ? [first, other] : [first],
     // Clients of RFC 5389 pass over it.
-    alternateDomain: transport === "tls" ? name : undefined,
+    alternateDomain: transport === "tls" || transport === "dtls" ? name : undefined,
   };
   return refuse(300, attributes);
 }
@@ -124,5 +124,6 @@ const transportsOf: ReadonlyMap<string, readonly Transport[]> = new Map([
   ["udp", ["udp"]],
   ["tcp", ["tcp"]],
   ["tls", ["tls"]],
+  ["dtls", ["dtls"]],
   ["any", ["tcp", "tls"]],
 ]);

@@ -72,7 +72,15 @@ export function fiveTuple(on: Listener, via: SocketId, from: Endpoint): FiveTupl
   return { on, via, from, key };
 }
 
-/** A connection has one client, so its socket says it all. Socket ids name listeners and connections alike. */
+/** Which alone can carry streams to peers. */
+export function isOnStream({ on }: FiveTuple): boolean {
+  return on.transport === "tcp" || on.transport === "tls";
+}
+
+/**
+ * A stream connection or DTLS session has one client, so its socket says it all. Socket ids name listeners and connections
+ * alike.
+ */
 export function connectionKey(via: SocketId): string {
   return `${via}`;
 }

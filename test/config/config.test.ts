@@ -184,7 +184,7 @@ xmpp: { service: "http://x" }
 log: loud
 `;
     expect(mistakesOf(text)).toEqual([
-      "3:5 listen.1: expected udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
+      "3:5 listen.1: expected udp://, tcp://, tls://, dtls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
       "4:1 relm: unknown key; did you mean realm?",
       "6:3 user.a:b: expected a name without a colon, of at most 508 bytes",
       "7:8 user.bob: expected a text (a number in quotes), { env: NAME } or { file: PATH }",
@@ -208,7 +208,7 @@ log: loud
   test("of flags stand beside those of the file", () => {
     expect(mistakesOf("realm: 3\n", { flags: { metrics: "here", listen: ["udp://nowhere:1"] } })).toEqual([
       "1:8 realm: expected string, received number",
-      "0:0 --listen: expected udp://, tcp://, tls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
+      "0:0 --listen: expected udp://, tcp://, tls://, dtls:// or any://ADDRESS:PORT, an IPv6 address in brackets",
       "0:0 --metrics: expected http://ADDRESS:PORT, an IPv6 address in brackets, or none",
     ]);
   });
@@ -249,6 +249,7 @@ log: loud
     ["tls: { certificate: a, key: b, names: ['a b'] }", "expected a DNS name"],
     ["{ listen: [tls://0.0.0.0:1], tls: { certificate: a, key: b } }", "cannot use the certificate: ENOENT"],
     ["listen: [any://127.0.0.1:443]", "1:10 listen.0: needs a certificate: see tls"],
+    ["listen: [dtls://127.0.0.1:5349]", "1:10 listen.0: needs a certificate: see tls"],
     ["foreign-tls: 127.0.0.1", "expected HOST:PORT"],
     ["proxy-protocol: { trusted: [10.0.0.1/8] }", "expected a network such as"],
     ["relay-address: [192.0.2.1, 192.0.2.2]", "an IPv4 address stands here twice"],
@@ -256,7 +257,10 @@ log: loud
     ["peers: { deny-ports: [1023-1] }", "expected a port, or FIRST-LAST"],
     ["listen: []", "expected at least one"],
     ["alternate-servers: { servers: { at: [] } }", "alternate-servers.servers.0.at: expected at least one"],
-    ["alternate-servers: { servers: { at: udp://0.0.0.0:1 } }", "expected udp://, tcp://, tls:// or any://ADDRESS"],
+    [
+      "alternate-servers: { servers: { at: udp://0.0.0.0:1 } }",
+      "expected udp://, tcp://, tls://, dtls:// or any://ADDRESS",
+    ],
     ["alternate-servers: { servers: { at: tls://192.0.2.2:1, name: '*.example.org' } }", "expected a DNS name"],
     ["alternate-servers: { servers: [{ at: udp://192.0.2.2:1, weight: 0 }] }", "weight: "],
     ["listen: [udp://::1:3478]", "in brackets"],

@@ -8,12 +8,15 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { needs } from "../interop/needs.ts";
+import { makeCertificate, newFolder } from "./certificate-files.ts";
+import { nodeHeaders } from "./dtls-client.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
 const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
-const engine = ["engine", "worker", "orders", "outbox", "judge"];
+const dtls = ["cookies", "credentials", "dtls-sessions"];
+const engine = ["engine", "worker", "worker-dtls", "orders", "outbox", "judge", ...dtls];
 const seconds = "2";
 
 // Who could build the plane can build these.
@@ -30,7 +33,10 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     await run(compiler, [
       ...["-std=c++20", "-O1", "-g", `-fsanitize=${sanitizer}`, "-fno-sanitize-recover=all", "-I", sources],
       ...(sanitizer.startsWith("fuzzer") ? ["-DLIBFUZZER"] : []),
-      ...[join(programs, `${name}.cpp`), ...parts.map((part) => join(sources, `${part}.cpp`)), "-o", program],
+      ...["-I", nodeHeaders, join(programs, `${name}.cpp`), ...parts.map((part) => join(sources, `${part}.cpp`))],
+      // Without Node there is no OpenSSL but the system's.
+      ...(parts.includes("credentials") ? ["-l:libssl.so.3", "-l:libcrypto.so.3"] : []),
+      ...["-o", program],
     ]);
     return program;
   }
@@ -54,6 +60,15 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     // It says on the second output what it does, and fails if it finds anything.
     const { stderr } = await run(program, ["-max_total_time=5", "-max_len=2048"], { cwd: folder });
     expect(stderr).toMatch(/Done [1-9]\d* runs/);
+  });
+
+  test.runIf(needs("openssl"))("sessions over DTLS survive the worst of networks", async () => {
+    const { certificate, key } = makeCertificate(newFolder(), ["relay.example.org"]);
+    const seed = `${Date.now()}`;
+    expect(
+      await sanitized("dtls-fuzz", "address,undefined", dtls, [seed, seconds, certificate, key]),
+      `seed ${seed}`,
+    ).toMatch(/^[1-9]\d* records received/);
   });
 
   test.each(["thread", "address,undefined"])(

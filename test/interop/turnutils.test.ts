@@ -8,6 +8,7 @@ import { readConfig } from "../../src/config/config.ts";
 import type { Transport } from "../../src/contract.ts";
 import { type Relay, startRelay } from "../../src/relay.ts";
 import { makeCertificate } from "../dataplane/certificate-files.ts";
+import { obstacleToNative } from "../dataplane/native-obstacle.ts";
 import { needs } from "./needs.ts";
 import { type Outcome, run } from "./program.ts";
 import { newFolder } from "./server-process.ts";
@@ -25,6 +26,7 @@ const uclientKeys = [
 ];
 
 const hasPrograms = needs("coturn", "openssl");
+const hasDtls = obstacleToNative() === undefined;
 
 let relay: Relay;
 let echo: Socket;
@@ -35,7 +37,7 @@ beforeAll(async () => {
   if (!hasPrograms) return;
   folder = newFolder("turnutils");
   const flags = {
-    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0"],
+    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0", ...(hasDtls ? ["dtls://127.0.0.1:0"] : [])],
     tls: makeCertificate(folder, ["relay.example.org"]),
     user: { alice: "wonderland" },
     secret: "rabbit",
@@ -98,7 +100,7 @@ function uclient(transport: Transport, options: readonly string[], deadlineSecon
   const listener = relay.listeners.find((each) => each.transport === transport);
   const peer = options.includes("-x") ? echo6.address() : echo.address();
   const where = ["-e", peer.address, "-r", `${peer.port}`, "-p", `${listener?.at.port}`];
-  const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S", "-v"] }[transport];
+  const how = { udp: ["-c"], tcp: ["-c", "-t"], tls: ["-c", "-t", "-S", "-v"], dtls: ["-c", "-S"] }[transport];
   return run(
     "turnutils_uclient",
     ["-l", `${messageBytes}`, ...how, ...where, ...options, "127.0.0.1"],
@@ -156,6 +158,17 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     const totals = [...output.matchAll(/tot_send_bytes ~ (\d+), tot_recv_bytes ~ (\d+)/g)].at(-1)?.slice(1).map(Number);
     const sent = messages * clients * messageBytes;
     expect(totals).toEqual([sent, sent * share]);
+  });
+
+  test.runIf(hasDtls).for([
+    ["over DTLS, through channels", alice],
+    ["over DTLS, in indications", [...alice, "-s"]],
+    ["between two clients, over DTLS", [...alice, "-y"]],
+    ["between two clients, over DTLS, in indications", [...alice, "-y", "-s"]],
+    ["with an IPv6 relayed address, over DTLS", [...alice, "-x"]],
+    ["with a relayed address of each family, over DTLS", [...alice, "-Z"]],
+  ] as const)("%s", async ([, options]) => {
+    expect(await totals("dtls", options)).toEqual(all);
   });
 
   test("except when it binds a peer to two channels on purpose, and gives up when that is refused", async () => {

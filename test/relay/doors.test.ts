@@ -49,6 +49,8 @@ test("who connects over TLS is given a name to check, and XEP-0215 calls it turn
   expect(doorsOf(listeners, natted, "relay.example.org")).toEqual([{ transport: "tls", ...door }]);
   expect(doorsOf(listeners, natted).map(({ host }) => host)).toEqual(["203.0.113.5", "2001:db8::5"]);
   expect(servicesOf([{ transport: "tls", ...door }])).toEqual([{ type: "turns", ...door, transport: "tcp" }]);
+  expect(servicesOf([{ transport: "dtls", ...door }])).toEqual([{ type: "turns", ...door, transport: "udp" }]);
+  expect(doorsOf([listener("dtls", "0.0.0.0", 5349)], natted, "relay.example.org")[0]?.host).toBe("relay.example.org");
 });
 
 test("a listener for any stream is one of TCP and one of TLS", () => {
@@ -65,9 +67,10 @@ test("a listener is met at every address it takes, inside and outside of a NAT",
   expect(addresses(listener("udp", "10.0.0.5"))).toEqual(["10.0.0.5", "203.0.113.5"]);
 });
 
-test("a URI names host, port and transport, an IPv6 address in brackets, and TLS in its scheme", () => {
+test("a URI names host, port and transport, an IPv6 address in brackets, TLS in its scheme, and DTLS last", () => {
   const doors = [
     { transport: "udp", host: "turn.example.org", port: 3478 },
+    { transport: "dtls", host: "turn.example.org", port: 5349 },
     { transport: "tcp", host: "2001:db8::5", port: 3478 },
     { transport: "tcp", host: "turn.example.org", port: 3478 },
     { transport: "tls", host: "turn.example.org", port: 5349 },
@@ -77,6 +80,7 @@ test("a URI names host, port and transport, an IPv6 address in brackets, and TLS
     "turn:[2001:db8::5]:3478?transport=tcp",
     "turn:turn.example.org:3478?transport=tcp",
     "turns:turn.example.org:5349?transport=tcp",
+    "turns:turn.example.org:5349?transport=udp",
   ]);
   expect(urisOf(doors, false), "where nothing is relayed").toEqual([
     "stun:turn.example.org:3478",

@@ -39,6 +39,7 @@ export const sixthPeer: Endpoint = { address: "2a00:1450::1", port: 4000 };
 export const udpListener: Listener = { socket: 1, transport: "udp", at: { address: "192.0.2.1", port: 3478 } };
 export const tcpListener: Listener = { socket: 2, transport: "tcp", at: { address: "192.0.2.1", port: 3478 } };
 const tlsListener: Listener = { socket: 3, transport: "tls", at: { address: "192.0.2.1", port: 5349 } };
+const dtlsListener: Listener = { socket: 4, transport: "dtls", at: { address: "192.0.2.1", port: 5349 } };
 
 export interface WorldOptions extends Partial<Omit<TurnOptions, "limits" | "peers">> {
   readonly limits?: Partial<Limits>;
@@ -48,7 +49,7 @@ export interface WorldOptions extends Partial<Omit<TurnOptions, "limits" | "peer
 export class World {
   now: Millis = 1_800_000_000_000;
   readonly server: TurnServer;
-  readonly listeners = { udp: udpListener, tcp: tcpListener, tls: tlsListener };
+  readonly listeners = { udp: udpListener, tcp: tcpListener, tls: tlsListener, dtls: dtlsListener };
   /** Relay ports that wait to be opened. They are opened at once unless `opensAtOnce` is false. */
   readonly opening: SocketId[] = [];
   readonly #wishes = new Map<SocketId, RelayPortWish>();

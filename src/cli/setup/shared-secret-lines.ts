@@ -1,6 +1,7 @@
 // What a server needs that hands out credentials of the shared secret by modules of its own, without a component.
 
 import type { Transport } from "../../contract.ts";
+import { schemes } from "../../turn/uri.ts";
 
 /** A listener as clients see it from outside. */
 export interface Door {
@@ -12,8 +13,11 @@ export interface Door {
 /** For Prosody and ejabberd. `first` is where clients are sent who are told of one place only. */
 export function sharedSecretLines(first: Door, doors: readonly Door[], secret: string): string[] {
   const { host, port } = first;
-  const services = doors.filter((door) => door.host === host && door.port === port);
-  const tls = doors.find(({ transport }) => transport === "tls");
+  const services = doors.filter(
+    (door) => door.host === host && door.port === port && schemes[door.transport].turn === "turn",
+  );
+  const [tls, dtls] = (["tls", "dtls"] as const).map((wanted) => doors.find(({ transport }) => transport === wanted));
+  const secured = [tls, dtls].filter((door) => door !== undefined);
   return [
     'Prosody, with "turn_external" in modules_enabled:',
     // One host for all; who connects over TLS has to find it in the certificate.
@@ -32,9 +36,10 @@ export function sharedSecretLines(first: Door, doors: readonly Door[], secret: s
       ({ transport }) =>
         `      - { type: turn, host: "${host}", port: ${port}, transport: ${transport}, restricted: true }`,
     ),
-    ...(tls
-      ? [`      - { type: turns, host: "${tls.host}", port: ${tls.port}, transport: tcp, restricted: true }`]
-      : []),
+    ...secured.map(
+      (door) =>
+        `      - { type: turns, host: "${door.host}", port: ${door.port}, transport: ${schemes[door.transport].below}, restricted: true }`,
+    ),
     "",
     "Or have them delegate to Sluice, with credentials of each user's own: sluice setup prosody|ejabberd.",
     "",

@@ -16,6 +16,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                        {
                            InstanceMethod<&EngineBinding::giveRing>("giveRing"),
                            InstanceMethod<&EngineBinding::listen>("listen"),
+                           InstanceMethod<&EngineBinding::show>("show"),
+                           InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::openRelay>("openRelay"),
                            InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
                            InstanceMethod<&EngineBinding::beginBucket>("beginBucket"),
@@ -36,7 +38,10 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                        });
   }
 
-  /** { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, counters, usage, clock? }, and what to call on a wake. */
+  /**
+   * { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, dtls: { sessions, handshakes,
+   * handshakeMillis, idleMillis }, counters, usage, clock? }, and what to call on a wake.
+   */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
     Engine::Options engine{};
@@ -48,6 +53,9 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     const auto replies = options.Get("replies").As<Napi::Object>();
     engine.replies = {replies.Get("intervalNanos").As<Napi::Number>(), replies.Get("burst").As<Napi::Number>()};
     engine.byRing = options.Get("byRing").As<Napi::Boolean>();
+    const auto dtls = options.Get("dtls").As<Napi::Object>();
+    engine.dtls = {uint32Of(dtls.Get("sessions")), uint32Of(dtls.Get("handshakes")), microsOf(dtls.Get("handshakeMillis")),
+                   microsOf(dtls.Get("idleMillis"))};
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
     engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
     const Napi::Value clock = options.Get("clock");
@@ -90,16 +98,44 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine_->giveRing(uint32Of(info[0]), uint32Of(info[1]), static_cast<uint8_t*>(keep(info[2])), capacity);
   }
 
-  /** Listener, address, port. Returns the port, or a negative errno. */
+  /** Listener, address, port, whether for DTLS. Returns the port, or a negative errno. */
   Napi::Value listen(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), engine_->listen(uint32Of(info[0]), endpointOf(info[1], info[2])));
+    const bool isSecure = info[3].As<Napi::Boolean>();
+    return Napi::Number::New(info.Env(), engine_->listen(uint32Of(info[0]), endpointOf(info[1], info[2]), isSecure));
   }
 
-  /** Slot; address and port to bind; as peers see it; of the client; its buckets. Returns 0 or an errno. */
+  /** Certificates, { names, chain, key } each, and ciphers. Returns what is wrong with them, if anything is. */
+  Napi::Value show(const Napi::CallbackInfo& info) {
+    const auto given = info[0].As<Napi::Array>();
+    std::vector<Certificate> certificates;
+    for (uint32_t i = 0; i < given.Length(); i++) {
+      const auto each = given.Get(i).As<Napi::Object>();
+      const auto names = each.Get("names").As<Napi::Array>();
+      Certificate& certificate = certificates.emplace_back(Certificate{{}, textOf(each.Get("chain")), textOf(each.Get("key"))});
+      for (uint32_t j = 0; j < names.Length(); j++) certificate.names.push_back(textOf(names.Get(j)));
+    }
+    std::string why;
+    auto credentials = Credentials::make(certificates, textOf(info[1]), why);
+    if (!credentials) return Napi::String::New(info.Env(), why);
+    engine_->show(std::move(credentials));
+    return info.Env().Undefined();
+  }
+
+  static std::string textOf(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
+
+  /** Session, listener, address and port of the client, its ClientHello. Returns whether its thread will see to it. */
+  Napi::Value admit(const Napi::CallbackInfo& info) {
+    const auto hello = info[4].As<Napi::Uint8Array>();
+    const auto length = static_cast<uint32_t>(hello.ByteLength());
+    return Napi::Boolean::New(info.Env(), engine_->admit(uint32Of(info[0]), uint32Of(info[1]), endpointOf(info[2], info[3]),
+                                                         hello.Data(), length));
+  }
+
+  /** Slot; address and port to bind; as peers see it; of the client; its buckets; whether for DTLS. Returns 0 or an errno. */
   Napi::Value openRelay(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), engine_->openRelay(uint32Of(info[0]), endpointOf(info[1], info[2]),
                                                             endpointOf(info[3], info[2]), endpointOf(info[4], info[5]),
-                                                            limitsOf(info[6])));
+                                                            limitsOf(info[6]), info[7].As<Napi::Boolean>()));
   }
 
   void closeRelay(const Napi::CallbackInfo& info) { engine_->closeRelay(uint32Of(info[0])); }

@@ -15,7 +15,20 @@
 namespace sluice {
 
 struct Command {
-  enum class Kind : uint8_t { listen, openRelay, closeRelay, route, unroute, expect, send, arrive, stop };
+  enum class Kind : uint8_t {
+    listen,
+    listenSecurely,
+    show,
+    admit,
+    openRelay,
+    closeRelay,
+    route,
+    unroute,
+    expect,
+    send,
+    arrive,
+    stop
+  };
 
   Kind kind;
   /** route: whether packets of that leg arrive at this worker. */
@@ -23,10 +36,11 @@ struct Command {
   bool hasPeer = false;
   /** arrive: how many relay ports it has passed through, this one included. */
   unsigned hops = 0;
-  /** listen, openRelay, closeRelay, expect, send: the socket; arrive: the relay port or the listener. */
+  /** listen, openRelay, closeRelay, expect, send: the socket; arrive: the relay port or the listener; admit: the session. */
   uint32_t socket = 0;
   int fd = -1;
   Micros until = 0;
+  /** route, unroute; admit: at which listener, and where from. */
   Leg client{};
   /** route, unroute; send: where to, and whether it may leave; expect, arrive: where from. */
   Leg peer{};

@@ -30,8 +30,8 @@ struct Usage {
 
 /** What one thread did. */
 struct Counters {
-  /** By family of the relay port: IPv4, IPv6. */
-  Usage relayed[2];
+  /** By whether the client is on DTLS, and by family of the relay port: IPv4, IPv6. */
+  Usage relayed[2][2];
   uint64_t dropped[drops];
   /** Binding requests answered here. */
   uint64_t answered;
@@ -41,7 +41,7 @@ struct Counters {
 
   void drop(Drop reason, uint64_t packets = 1) { bump(dropped[static_cast<unsigned>(reason)], packets); }
 };
-static_assert(sizeof(Counters) == 24 * sizeof(uint64_t));
+static_assert(sizeof(Counters) == 32 * sizeof(uint64_t));
 
 /** Where a packet counts when it has left: with its relay port and in total, or nowhere. */
 struct Account {

@@ -48,6 +48,7 @@ Engine::Engine(const Options& options)
     : shared_(options.workers, options.relays, options.ways, options.buckets), isSplit_(options.relays), closing_(options.relays) {
   shared_.usage = options.usage;
   shared_.shortcuts = options.shortcuts;
+  shared_.dtls = options.dtls;
   shared_.ownedClock = options.ownedClock;
   shared_.wake = options.wake;
   shared_.wakeContext = options.wakeContext;
@@ -90,7 +91,7 @@ void Engine::giveRing(unsigned worker, uint32_t listener, uint8_t* memory, uint3
   shared_.up[worker][listener] = std::make_unique<Ring>(memory, capacity);
 }
 
-int Engine::listen(uint32_t listener, const Endpoint& at) {
+int Engine::listen(uint32_t listener, const Endpoint& at, bool isSecure) {
   Endpoint bound = at;
   // Sockets that share a port would share it with another relay's as well: the first asks for it alone.
   int probe;
@@ -113,8 +114,23 @@ int Engine::listen(uint32_t listener, const Endpoint& at) {
   if (shared_.workers > 1) steer(fds[0]);
   listenerFds_[listener] = fds[0];
   for (unsigned i = 0; i < shared_.workers; i++)
-    pushUrgently(i, {.kind = Command::Kind::listen, .socket = listener, .fd = fds[i]});
+    pushUrgently(i, {.kind = isSecure ? Command::Kind::listenSecurely : Command::Kind::listen, .socket = listener, .fd = fds[i]});
   return bound.port;
+}
+
+void Engine::show(std::shared_ptr<const Credentials> credentials) {
+  {
+    const std::lock_guard guard(shared_.credentialsLock);
+    shared_.credentials = std::move(credentials);
+  }
+  for (unsigned i = 0; i < shared_.workers; i++) pushUrgently(i, {.kind = Command::Kind::show});
+}
+
+bool Engine::admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length) {
+  Command command{.kind = Command::Kind::admit, .socket = firstSession + session};
+  command.client.socket = listener;
+  command.client.peer = client;
+  return pushUrgently(shared_.homeOf(client), command, hello, length);
 }
 
 /**
@@ -171,7 +187,8 @@ void Engine::steer(int fd) {
   setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter);
 }
 
-int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits) {
+int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits,
+                      bool isSecure) {
   const unsigned home = shared_.homeOf(client);
   // What is left is for those who are in already.
   if (shared_.taken[home].load(std::memory_order_relaxed) >= shared_.ways - shared_.ways / 4) return ENOBUFS;
@@ -182,6 +199,7 @@ int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, c
   relay.worker = static_cast<uint8_t>(home);
   relay.at = at;
   relay.limits = limits;
+  relay.isSecure = isSecure;
   isSplit_[slot] = false;
   push(relay.worker, {.kind = Command::Kind::openRelay, .socket = maxListeners + slot});
   workers_[relay.worker]->watch(fd, maxListeners + slot);
@@ -242,6 +260,10 @@ void Engine::expect(uint32_t listener, const Endpoint& from, Micros until) {
 bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
   if (isRelay(socket)) {
     const uint8_t worker = shared_.relays[slotOf(socket)].worker;
+    return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
+  }
+  if (isSession(socket)) {
+    const unsigned worker = shared_.homeOf(to.peer);
     return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
   }
   SocketAddress address;

@@ -21,6 +21,7 @@ class Engine {
     ReplyBudget::Rate replies;
     /** Whether to receive through io_uring where the kernel has it. */
     bool byRing;
+    DtlsLimits dtls;
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
     Usage* usage;
@@ -44,10 +45,15 @@ class Engine {
   void giveRing(unsigned worker, uint32_t listener, uint8_t* memory, uint32_t capacity);
   Ring& ring(unsigned worker, uint32_t listener) { return *shared_.up[worker][listener]; }
 
-  /** The bound port, or a negative errno. */
-  int listen(uint32_t listener, const Endpoint& at);
+  /** For plain datagrams or for DTLS. The bound port, or a negative errno. */
+  int listen(uint32_t listener, const Endpoint& at, bool isSecure);
+  /** To clients over DTLS. There has to be a first time before any listener for them. */
+  void show(std::shared_ptr<const Credentials> credentials);
+  /** Begins a DTLS session with the ClientHello that knocked at this listener. False if its thread has too much to do. */
+  bool admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length);
   /** 0, or an errno; ENOBUFS if the worker of that client has too many routes already. */
-  int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits);
+  int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits,
+                bool isSecure);
   void closeRelay(uint32_t slot);
   Bucket& bucket(uint32_t index) { return shared_.buckets[index]; }
   /** For packets of another plane's relay ports. */
@@ -60,7 +66,7 @@ class Engine {
   bool route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
   void expect(uint32_t listener, const Endpoint& from, Micros until);
-  /** Out of a listener at once, out of a relay port when its worker gets to it. False if these can take no more. */
+  /** Out of a listener at once, else when the worker of the relay port or session gets to it. False if these can take no more. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
   bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);

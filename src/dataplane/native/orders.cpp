@@ -23,6 +23,17 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       sockets_[command.socket].fd = command.fd;
       watch(command.fd, command.socket);
       break;
+    case Command::Kind::listenSecurely:
+      sockets_[command.socket].fd = command.fd;
+      listenSecurely(command.socket);
+      watch(command.fd, command.socket);
+      break;
+    case Command::Kind::show:
+      if (dtls_) dtls_->show(shownCredentials());
+      break;
+    case Command::Kind::admit:
+      admit(command, bytes);
+      break;
     case Command::Kind::openRelay:
       sockets_[command.socket].fd = shared_.relays[slotOf(command.socket)].fd;
       sockets_[command.socket].overflowed = 0;
@@ -31,6 +42,8 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       closeRelay(command.socket);
       break;
     case Command::Kind::route:
+      if (command.hasClient && isSession(command.client.socket))
+        dtls_->use(sessionOf(command.client.socket), command.until);
       if (!table_.route(command.client, command.peer, command.until, now_, command.hasClient, command.hasPeer))
         counters_.drop(Drop::congested);
       break;
@@ -45,7 +58,8 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       break;
     case Command::Kind::arrive:
       if (isRelay(command.socket)) fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, command.hops);
-      else fromClient(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
+      else if (!isSession(command.socket)) fromClient(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
+      else if (dtls_->has(sessionOf(command.socket))) judge(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
       break;
     case Command::Kind::stop:
       isStopped_ = true;
@@ -73,8 +87,9 @@ void Worker::announceClosed(uint32_t socket) {
   hasHandedUp_ = true;
 }
 
-/** What the controller sends to a peer. Policy was asked where it gave the order. */
+/** What the controller sends to a peer, or to a client over DTLS. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
+  if (isSession(command.socket)) return encrypt(command.socket, command.peer.peer, bytes, command.length, {});
   const Payload payload{bytes, command.length, 0};
   if (!isHere(command.socket)) return;
   const Leg& to = command.peer;

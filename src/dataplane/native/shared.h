@@ -11,6 +11,7 @@
 #include "buckets.h"
 #include "commands.h"
 #include "counters.h"
+#include "dtls-sessions.h"
 #include "memory.h"
 #include "reply-budget.h"
 #include "ring.h"
@@ -24,6 +25,8 @@ struct Relay {
   /** As peers see it. */
   Endpoint at;
   Limits limits;
+  /** Whether it is for a client over DTLS. */
+  bool isSecure;
 };
 
 /** Whose relay port an own relayed address is: 0 for nobody's. */
@@ -70,10 +73,15 @@ struct Shared {
   Owners owners[mostOwnAddresses];
   Shortcuts shortcuts{};
   ReplyBudget replies;
+  DtlsLimits dtls{};
   /** Nanoseconds that the plane's clock is ahead of the monotonic one. */
   std::atomic<int64_t> clockOffset{0};
   /** If not nullptr, the plane's clock is what stands there: that of a test, which owns the time. */
   const std::atomic<Micros>* ownedClock = nullptr;
+
+  /** What clients over DTLS are shown from now on. */
+  std::mutex credentialsLock;
+  std::shared_ptr<const Credentials> credentials;
 
   /** Relay ports that a worker has closed, their usage final. */
   std::mutex closedLock;

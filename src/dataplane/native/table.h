@@ -19,9 +19,11 @@ inline constexpr uint16_t indication = 1;
 
 inline constexpr uint32_t none = UINT32_MAX;
 
-/** Sockets are numbered: listeners first, then relay ports by their slot. */
+/** Sockets are numbered: listeners first, then relay ports by their slot, and far behind them DTLS sessions. */
 inline constexpr uint32_t maxListeners = 32;
-inline bool isRelay(uint32_t socket) { return socket >= maxListeners; }
+inline constexpr uint32_t firstSession = 0x80000000;
+inline bool isRelay(uint32_t socket) { return socket >= maxListeners && socket < firstSession; }
+inline bool isSession(uint32_t socket) { return socket >= firstSession; }
 inline uint32_t slotOf(uint32_t socket) { return socket - maxListeners; }
 
 struct Leg {

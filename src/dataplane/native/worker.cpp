@@ -19,9 +19,6 @@ constexpr unsigned mostHops = 4;
 /** In place of a socket's number, in epoll: there are orders, or packets from another worker. */
 constexpr uint32_t orders = UINT32_MAX;
 
-/** Kinds of what crosses from worker to worker. */
-enum Crossing : uint8_t { atListener, atRelay, outOfRelay };
-
 uint32_t headerBytesOf(uint16_t framing) { return framing == bare ? 0 : framing == indication ? mostHeaderBytes : 4; }
 
 }  // namespace
@@ -78,8 +75,11 @@ void Worker::run() {
   while (!isStopped_) {
     if (ring_) turnByRing();
     else turn();
+    if (dtls_) keepTime();
     flush();
   }
+  if (dtls_) dtls_->close();
+  sendAll();
   if (ring_) endRing();
   for (size_t i = 0; i < sockets_.size(); i++)
     if (sockets_[i].fd != 0) ::close(sockets_[i].fd);
@@ -155,7 +155,9 @@ bool Worker::wait(bool mayBlock) {
   const int count = epoll_wait(epoll_, events, mostEvents, mayBlock ? -1 : 0);
   now_ = shared_.now();
   for (int i = 0; i < count; i++) {
-    if (events[i].data.u32 != orders) {
+    if (events[i].data.u32 == DtlsTimer::mark) {
+      timer_->settle();
+    } else if (events[i].data.u32 != orders) {
       enqueue(events[i].data.u32);
     } else {
       shared_.queues[index_].settle();
@@ -209,6 +211,7 @@ void Worker::sendAll() {
   toPeers_.flush(lost);
   toClients_.flush(lost);
   if (lost > 0) counters_.drop(Drop::congested, lost);
+  if (records_) records_->reset();
 }
 
 /** Sends what waits, after which the buffers may be filled anew, and tells whom it concerns. */
@@ -222,13 +225,20 @@ void Worker::flush() {
 }
 
 void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
-  const auto [bytes, length, room] = packet;
   if (const unsigned home = shared_.homeOf(from); home != index_) {
     bump(counters_.strays, 1);
-    if (Record* record = cross(home, atListener, socket, from, bytes, length)) commit(home);
+    if (Record* record = cross(home, atListener, socket, from, packet.bytes, packet.length)) commit(home);
     return;
   }
-  const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shared_.shortcuts);
+  if (sockets_[socket].isSecure) dtls_->receive(socket, from, packet.bytes, packet.length, now_);
+  else judge(socket, from, packet, isUnderReview);
+}
+
+void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
+  const auto [bytes, length, room] = packet;
+  // Binding answers are counted as UDP's, so that over DTLS they are left to the controller.
+  const Shortcuts shortcuts{shared_.shortcuts.binding && !isSession(socket), shared_.shortcuts.send};
+  const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shortcuts);
   switch (verdict.fate) {
     case Fate::answer:
       if (!shared_.replies.admits(from, now_) && !table_.knows(socket, from, now_)) return counters_.drop(Drop::flooded);
@@ -253,7 +263,7 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& pa
 /** Whether the controller has yet to look at what this client sent it last. */
 bool Worker::isUnanswered(uint32_t socket, const Endpoint& client) {
   const Question& question = questions_[table_.hashOf(Key::of(socket, client, bare)) % mostQuestions];
-  return question.socket == socket && !shared_.up[index_][socket]->isReadTo(question.end);
+  return question.socket == socket && !shared_.up[index_][listenerOf(socket)]->isReadTo(question.end);
 }
 
 /** Whether the controller has let an indication go to this port of the peer, or would not have to be asked. */
@@ -340,6 +350,7 @@ void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& 
 }
 
 void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account) {
+  if (isSession(to.socket)) return toSession(to, peer, payload, account);
   const uint32_t needed = headerBytesOf(to.framing);
   const bool hasRoom = payload.room >= needed;
   uint8_t* const end = hasRoom ? payload.bytes : toClients_.scratch() + mostHeaderBytes;
@@ -363,15 +374,26 @@ void Worker::answer(uint32_t socket, const Endpoint& from, const uint8_t* reques
 }
 
 void Worker::handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length) {
-  Ring& ring = *shared_.up[index_][socket];
-  Record* record = ring.reserve(from, length);
+  const uint32_t listener = listenerOf(socket);
+  Record* record = reserveUp(listener, UpKind::datagram, from, length);
   if (!record) {
     counters_.drop(Drop::flooded);
     return;
   }
+  record->socket = socket;
   std::memcpy(record->bytes(), bytes, length);
-  ring.commit();
-  questions_[table_.hashOf(Key::of(socket, from, bare)) % mostQuestions] = {socket, ring.end()};
+  commitUp(listener);
+  questions_[table_.hashOf(Key::of(socket, from, bare)) % mostQuestions] = {socket, shared_.up[index_][listener]->end()};
+}
+
+Record* Worker::reserveUp(uint32_t listener, UpKind kind, const Endpoint& from, uint32_t length) {
+  Record* record = shared_.up[index_][listener]->reserve(from, length);
+  if (record) record->kind = static_cast<uint8_t>(kind);
+  return record;
+}
+
+void Worker::commitUp(uint32_t listener) {
+  shared_.up[index_][listener]->commit();
   hasHandedUp_ = true;
 }
 
@@ -388,7 +410,7 @@ Account Worker::accountOf(uint32_t relaySocket, bool toPeer) {
   if (!isRelay(relaySocket)) return {};
   const uint32_t slot = slotOf(relaySocket);
   Usage& usage = shared_.usage[slot];
-  Usage& total = counters_.relayed[shared_.relays[slot].at.family == 4 ? 0 : 1];
+  Usage& total = counters_.relayed[shared_.relays[slot].isSecure ? 1 : 0][shared_.relays[slot].at.family == 4 ? 0 : 1];
   return toPeer ? Account{&usage.toPeer, &total.toPeer} : Account{&usage.toClient, &total.toClient};
 }
 
@@ -423,6 +445,7 @@ void Worker::arrive(Record& record) {
   obey();
   const Payload payload{record.bytes(), record.length, 0};
   if (record.kind == atListener) return fromClient(record.socket, record.from(), payload, false);
+  if (record.kind == intoSession) return encrypt(record.socket, record.from(), payload.bytes, payload.length, {});
   if (!isHere(record.socket)) return counters_.drop(Drop::noPermission);
   if (record.kind == atRelay) return fromPeer(record.socket, record.from(), payload, record.hops);
   const Leg to{record.socket, bare, record.from(), record.mayLeave != 0, record.ownAddress};

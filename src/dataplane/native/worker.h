@@ -5,12 +5,20 @@
 
 #include "inbox.h"
 #include "outbox.h"
+#include "dtls-timer.h"
+#include "records.h"
 #include "ring-inbox.h"
 #include "shared.h"
 
 namespace sluice {
 
-class Worker {
+/** Kinds of what crosses from worker to worker. */
+enum Crossing : uint8_t { atListener, atRelay, outOfRelay, intoSession };
+
+/** Kinds of what is handed up by way of a listener (native-rings.ts). */
+enum class UpKind : uint8_t { datagram, knock, ended };
+
+class Worker : private DtlsSurroundings {
  public:
   /** `epoll` is the worker's from here on. By io_uring, if wanted and to be had. */
   Worker(Shared& shared, unsigned index, int epoll, uint64_t seed, bool byRing);
@@ -41,6 +49,8 @@ class Worker {
     bool isReady;
     /** The ring receives its packets, or has yet to let go of it. */
     bool isArmed;
+    /** A listener for DTLS. */
+    bool isSecure;
   };
 
   /** What some client asked the controller last. */
@@ -66,6 +76,7 @@ class Worker {
 
   /** `isUnderReview`: the controller has seen what this client asked before, and what it answers to that holds. */
   void fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview);
+  void judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview);
   bool isUnanswered(uint32_t socket, const Endpoint& client);
   bool isOpen(const Way& way, uint16_t port) const;
   bool isHere(uint32_t socket) const { return sockets_[socket].fd != 0; }
@@ -76,6 +87,9 @@ class Worker {
   void toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
   void answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint);
   void handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length);
+  /** Room for `length` bytes by way of this listener, to be filled in and then committed; nullptr if there is none. */
+  Record* reserveUp(uint32_t listener, UpKind kind, const Endpoint& from, uint32_t length);
+  void commitUp(uint32_t listener);
   bool mayPass(uint32_t relaySocket, bool toPeer, uint32_t length);
   Account accountOf(uint32_t relaySocket, bool toPeer);
 
@@ -84,6 +98,29 @@ class Worker {
   void commit(unsigned worker);
   void takeCrossings();
   void arrive(Record& record);
+
+  /** By way of which the controller hears of it. */
+  uint32_t listenerOf(uint32_t socket) const {
+    return isSession(socket) ? dtls_->listenerOf(sessionOf(socket)) : socket;
+  }
+  static uint32_t sessionOf(uint32_t socket) { return socket - firstSession; }
+  std::shared_ptr<const Credentials> shownCredentials();
+  void listenSecurely(uint32_t listener);
+  void keepTime();
+  void admit(const Command& command, const uint8_t* hello);
+  void toSession(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
+  /** What of a record counts, and where. */
+  struct Counted {
+    Account account;
+    uint32_t payloadBytes = 0;
+  };
+  void encrypt(uint32_t socket, const Endpoint& client, const uint8_t* bytes, uint32_t length, const Counted& counted);
+  void transmit(uint32_t listener, const Endpoint& to, const uint8_t* bytes, uint32_t length) override;
+  uint8_t* payloadRoom() override;
+  void decrypted(uint32_t session, const Endpoint& from, uint8_t* payload, uint32_t length) override;
+  void knock(uint32_t listener, const Endpoint& from, const uint8_t* hello, uint32_t length) override;
+  bool ended(uint32_t listener, uint32_t session) override;
+  void malformed() override { counters_.drop(Drop::malformed); }
 
   void obey();
   void perform(const Command& command, uint8_t* bytes);
@@ -103,6 +140,11 @@ class Worker {
   /** Apart, since packets from clients and packets from peers come mixed, and leave by different sockets. */
   Outbox toPeers_;
   Outbox toClients_;
+  /** nullptr while there is no listener for DTLS. */
+  std::unique_ptr<Records> records_;
+  std::unique_ptr<DtlsSessions> dtls_;
+  std::unique_ptr<DtlsTimer> timer_;
+  Counted inRecord_;
   /** Listeners, then relay ports. */
   Span<Socket> sockets_;
   /** Sockets that have or may have something to read, in turn. A socket is in it once at most. */

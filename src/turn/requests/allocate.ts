@@ -7,7 +7,15 @@ import type { Message } from "../../stun/message.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { limitsOf } from "../rates.ts";
-import { type AuthenticRequest, type Grant, type Outcome, type Refusal, refuse, transactionOf } from "../request.ts";
+import {
+  type AuthenticRequest,
+  type Grant,
+  isOnStream,
+  type Outcome,
+  type Refusal,
+  refuse,
+  transactionOf,
+} from "../request.ts";
 import type { Reservation } from "../reservations.ts";
 import type { Opening, Turn } from "../turn.ts";
 
@@ -70,7 +78,7 @@ function transportOf({ message, tuple }: AuthenticRequest, turn: Turn): Allocati
   if (requestedTransport === undefined) return refuse(400);
   if (requestedTransport === udp) return "udp";
   if (requestedTransport !== tcp || !turn.relaysTcp) return refuse(442);
-  const isMalformed = tuple.on.transport === "udp" || dontFragment || evenPort || reservationToken !== undefined;
+  const isMalformed = !isOnStream(tuple) || dontFragment || evenPort || reservationToken !== undefined;
   return isMalformed ? refuse(400) : "tcp";
 }
 

@@ -1,25 +1,47 @@
-// Which way a packet goes between clients on UDP and their peers, and what stops it.
+// Which way a packet goes between clients on datagrams and their peers, and what stops it.
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Endpoint, Family, Leg, Listener, Millis, SocketId } from "../../../src/contract.ts";
+import type { Endpoint, Family, Leg, Listener, Millis, SocketId, Transport } from "../../../src/contract.ts";
 import { decode, encode } from "../../../src/stun/message.ts";
 import { Method } from "../../../src/stun/methods.ts";
 import { anyPort, channelData, loopback, type Make, Rig, type UdpEnd, until } from "../rig.ts";
 
 const channel = 0x4001;
-/** The most an IPv4 datagram carries, less the header of ChannelData. */
-const longestBytes = 65_507 - 4;
+
+/** A client's socket, or what stands for one. */
+export type ClientEnd = Pick<UdpEnd, "at" | "send" | "next" | "nextFrom" | "close">;
+
+/** What clients are on. */
+export interface Clients {
+  readonly transport: Transport;
+  /** The most that one packet carries; at least nothing, or one byte. */
+  readonly bytes: readonly [least: 0 | 1, most: number];
+  /** A client, and what it is to the controller. Nothing that it sent on its way in is left. */
+  join(rig: Rig, listener: Listener, family: Family): Promise<{ readonly client: ClientEnd; readonly via: SocketId }>;
+}
+
+const onUdp: Clients = {
+  transport: "udp",
+  bytes: [0, 65_507],
+  join: async (rig, { socket }, family) => ({ client: await rig.udp(loopback[family]), via: socket }),
+};
 
 /** One client with one relay port, and one peer. */
 interface Scene {
   readonly listener: Listener;
-  readonly client: UdpEnd;
+  readonly via: SocketId;
+  readonly client: ClientEnd;
   readonly peer: UdpEnd;
   readonly relay: SocketId;
   readonly at: Endpoint;
 }
 
-export function describeRouting(make: Make): void {
+export function describeRouting(make: Make, clients: Clients = onUdp): void {
+  const {
+    transport,
+    bytes: [leastBytes, mostBytes],
+  } = clients;
+  const isOnUdp = transport === "udp";
   let rig: Rig;
   beforeEach(() => {
     rig = new Rig(make);
@@ -27,17 +49,18 @@ export function describeRouting(make: Make): void {
   afterEach(() => rig.close());
 
   async function scene(family: Family = 4): Promise<Scene> {
-    const listener = await rig.listen("udp", family);
-    const { relay, at } = await rig.openRelay(family, listener.socket);
-    return { listener, client: await rig.udp(loopback[family]), peer: await rig.udp(loopback[family]), relay, at };
+    const listener = await rig.listen(transport, family);
+    const { client, via } = await clients.join(rig, listener, family);
+    const { relay, at } = await rig.openRelay(family, via);
+    return { listener, via, client, peer: await rig.udp(loopback[family]), relay, at };
   }
 
-  function channelLegs({ listener, client, peer, relay }: Scene, number = channel): [Leg, Leg] {
-    return [rig.leg(listener.socket, client.at, number), rig.leg(relay, peer.at)];
+  function channelLegs({ via, client, peer, relay }: Scene, number = channel): [Leg, Leg] {
+    return [rig.leg(via, client.at, number), rig.leg(relay, peer.at)];
   }
 
-  function permissionLegs({ listener, client, peer, relay }: Scene): [Leg, Leg] {
-    return [rig.leg(listener.socket, client.at, "indication"), rig.leg(relay, anyPort(peer.at))];
+  function permissionLegs({ via, client, peer, relay }: Scene): [Leg, Leg] {
+    return [rig.leg(via, client.at, "indication"), rig.leg(relay, anyPort(peer.at))];
   }
 
   /** Says so if anything went to this peer before: a marker sent now is what arrives first. */
@@ -69,7 +92,7 @@ export function describeRouting(make: Make): void {
     test("carries nothing and everything that fits a datagram", async () => {
       const on = await scene(family);
       rig.route(...channelLegs(on));
-      for (const payload of [Buffer.alloc(0), Buffer.alloc(longestBytes, 7)]) {
+      for (const payload of [Buffer.alloc(0), Buffer.alloc(mostBytes - 4, 7)]) {
         on.client.send(channelData(channel, payload), on.listener.at);
         expect((await on.peer.next()).equals(payload)).toBe(true);
         on.peer.send(payload, on.at);
@@ -134,14 +157,14 @@ export function describeRouting(make: Make): void {
 
   test("a bare route shares the listener's port: payload, and STUN too, goes both ways as it is", async () => {
     const on = await scene();
-    rig.route(rig.leg(on.listener.socket, on.client.at), rig.leg(on.relay, on.peer.at));
+    rig.route(rig.leg(on.via, on.client.at), rig.leg(on.relay, on.peer.at));
     const binding = encode({
       class: "request",
       method: Method.binding,
       transactionId: Buffer.alloc(12, 1),
       attributes: {},
     });
-    for (const bytes of [Buffer.from([0x80, 1, 2]), Buffer.alloc(0), binding]) {
+    for (const bytes of [Buffer.from([0x80, 1, 2]), Buffer.alloc(leastBytes, 1), binding]) {
       on.client.send(bytes, on.listener.at);
       expect(await on.peer.next()).toEqual(bytes);
       on.peer.send(bytes, on.at);
@@ -152,23 +175,23 @@ export function describeRouting(make: Make): void {
 
   test("two relay ports make a route of their own, between peers", async () => {
     const on = await scene();
-    const other = await rig.openRelay();
-    rig.route(rig.leg(other.relay, on.client.at), rig.leg(on.relay, on.peer.at));
-    on.client.send("there", other.at);
+    const [other, end] = [await rig.openRelay(), await rig.udp()];
+    rig.route(rig.leg(other.relay, end.at), rig.leg(on.relay, on.peer.at));
+    end.send("there", other.at);
     expect(await on.peer.nextFrom()).toMatchObject({ from: on.at });
     on.peer.send("back", on.at);
-    expect(await on.client.nextFrom()).toMatchObject({ from: other.at });
+    expect(await end.nextFrom()).toMatchObject({ from: other.at });
   });
 
   describe("without a route", () => {
     test("STUN is handed up, with where it came from and by what", async () => {
-      const { listener, client } = await scene();
+      const { listener, via, client } = await scene();
       const bytes = encode({ class: "request", method: 0xabc, transactionId: Buffer.alloc(12), attributes: {} });
       client.send(bytes, listener.at);
       expect(await rig.handed.next()).toEqual({
         is: "datagram",
         on: listener,
-        via: listener.socket,
+        via,
         from: client.at,
         bytes,
       });
@@ -177,7 +200,7 @@ export function describeRouting(make: Make): void {
     test("ChannelData is dropped, also on a channel of another client", async () => {
       const on = await scene();
       rig.route(...channelLegs(on));
-      const stranger = await rig.udp();
+      const { client: stranger } = await clients.join(rig, on.listener, 4);
       stranger.send(channelData(channel, "not mine"), on.listener.at);
       on.client.send(channelData(channel + 1, "not bound"), on.listener.at);
       on.client.send(channelData(channel, "bound"), on.listener.at);
@@ -195,7 +218,7 @@ export function describeRouting(make: Make): void {
         Buffer.alloc(4),
       ]);
       const wrong = [
-        Buffer.alloc(0),
+        Buffer.alloc(leastBytes, 0xff),
         "GET / HTTP/1.1",
         Buffer.from([0x40]),
         Buffer.alloc(19),
@@ -213,7 +236,7 @@ export function describeRouting(make: Make): void {
 
     test("a peer without permission is dropped", async () => {
       const on = await scene();
-      rig.route(rig.leg(on.listener.socket, on.client.at, "indication"), rig.leg(on.relay, anyPort(on.peer.at)));
+      rig.route(rig.leg(on.via, on.client.at, "indication"), rig.leg(on.relay, anyPort(on.peer.at)));
       const stranger = await rig.udp("127.0.0.9");
       stranger.send("stranger", on.at);
       on.peer.send("peer", on.at);
@@ -223,24 +246,25 @@ export function describeRouting(make: Make): void {
   });
 
   describe("a client that is expected", () => {
-    function expectFrom({ listener }: Scene, client: UdpEnd, until: Millis): void {
-      rig.plane.perform({ do: "expect", via: listener.socket, from: client.at, until });
+    function expectFrom({ via, client }: Pick<Scene, "via" | "client">, until: Millis): void {
+      rig.plane.perform({ do: "expect", via, from: client.at, until });
     }
 
     test("has its ChannelData handed up, until then or for as long as it is expected", async () => {
       const on = await scene();
       rig.route(...channelLegs(on));
       const frame = channelData(channel, "here");
-      expectFrom(on, on.client, rig.now + 1000);
+      expectFrom(on, rig.now + 1000);
       on.client.send(channelData(channel, "routed"), on.listener.at);
       expect((await on.peer.next()).toString()).toBe("routed");
-      const other = await rig.udp();
-      expectFrom(on, other, rig.now + 1000);
+      const joined = await clients.join(rig, on.listener, 4);
+      const other = joined.client;
+      expectFrom(joined, rig.now + 1000);
       other.send(frame, on.listener.at);
       const { is, via, from, bytes } = { via: 0, from: other.at, bytes: Buffer.alloc(0), ...(await rig.handed.next()) };
       expect({ is, via, from, bytes: Buffer.from(bytes) }).toEqual({
         is: "datagram",
-        via: on.listener.socket,
+        via: joined.via,
         from: other.at,
         bytes: frame,
       });
@@ -250,8 +274,8 @@ export function describeRouting(make: Make): void {
       rig.now += 1;
       other.send(frame, on.listener.at);
       await rig.expectDropped("no-channel", 1);
-      expectFrom(on, other, rig.now + 1000);
-      expectFrom(on, other, 0);
+      expectFrom(joined, rig.now + 1000);
+      expectFrom(joined, 0);
       other.send(frame, on.listener.at);
       await rig.expectDropped("no-channel", 2);
     });
@@ -261,7 +285,7 @@ export function describeRouting(make: Make): void {
       async (times) => {
         let on = await scene();
         rig.route(...channelLegs(on));
-        for (let time = 0; time < times; time++) on = await move(on, await rig.udp());
+        for (let time = 0; time < times; time++) on = await move(on, await clients.join(rig, on.listener, 4));
         on.client.send(channelData(channel, "out"), on.listener.at);
         expect(await on.peer.nextFrom()).toEqual({ bytes: Buffer.from("out"), from: on.at });
         on.peer.send("in", on.at);
@@ -269,8 +293,8 @@ export function describeRouting(make: Make): void {
       },
     );
 
-    async function move(former: Scene, client: UdpEnd): Promise<Scene> {
-      const on = { ...former, client };
+    async function move(former: Scene, to: Pick<Scene, "via" | "client">): Promise<Scene> {
+      const on = { ...former, ...to };
       rig.route(...channelLegs(on));
       rig.unroute(...channelLegs(former));
       const dropped = rig.plane.counters().dropped["no-channel"];
@@ -346,7 +370,7 @@ export function describeRouting(make: Make): void {
   describe("the machine's own packets", () => {
     test("leave by a listener to a client and by a relay port to a peer", async () => {
       const on = await scene();
-      rig.plane.perform({ do: "send", via: on.listener.socket, to: on.client.at, bytes: Buffer.from("answer") });
+      rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: Buffer.from("answer") });
       rig.plane.perform({ do: "send", via: on.relay, to: on.peer.at, bytes: Buffer.from("indicated") });
       expect(await on.client.nextFrom()).toEqual({ bytes: Buffer.from("answer"), from: on.listener.at });
       expect(await on.peer.nextFrom()).toEqual({ bytes: Buffer.from("indicated"), from: on.at });
@@ -356,7 +380,8 @@ export function describeRouting(make: Make): void {
 
     test("to nowhere are harmless", async () => {
       const on = await scene();
-      for (const via of [on.listener.socket, on.relay, rig.newSocketId()]) {
+      // Over a session there is nowhere but its client.
+      for (const via of [...(isOnUdp ? [on.via] : []), on.relay, rig.newSocketId()]) {
         for (const to of [
           { address: "127.0.0.1", port: 0 },
           { address: "255.255.255.255", port: 9 },
@@ -365,8 +390,8 @@ export function describeRouting(make: Make): void {
           rig.plane.perform({ do: "send", via, to, bytes: Buffer.from("nowhere") });
         }
       }
-      rig.plane.perform({ do: "send", via: on.listener.socket, to: on.client.at, bytes: Buffer.alloc(70_000) });
-      rig.plane.perform({ do: "send", via: on.listener.socket, to: on.client.at, bytes: Buffer.from("somewhere") });
+      rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: Buffer.alloc(70_000) });
+      rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: Buffer.from("somewhere") });
       expect((await on.client.next()).toString()).toBe("somewhere");
     });
   });
@@ -421,8 +446,8 @@ export function describeRouting(make: Make): void {
     await six.client.next();
     await until(() => rig.relayedPackets === 3);
     expect(rig.plane.counters().relayed).toEqual([
-      { transport: "udp", family: 4, direction: "to-peer", packets: 2, bytes: 3 },
-      { transport: "udp", family: 6, direction: "to-client", packets: 1, bytes: 3 },
+      { transport, family: 4, direction: "to-peer", packets: 2, bytes: 3 },
+      { transport, family: 6, direction: "to-client", packets: 1, bytes: 3 },
     ]);
     expect(rig.plane.usage(four.relay)).toEqual({
       toPeer: { packets: 2, bytes: 3 },
@@ -432,6 +457,6 @@ export function describeRouting(make: Make): void {
       toPeer: { packets: 0, bytes: 0 },
       toClient: { packets: 1, bytes: 3 },
     });
-    expect(rig.plane.counters()).toMatchObject({ relays: 2, connections: 0 });
+    expect(rig.plane.counters()).toMatchObject({ relays: 2, connections: isOnUdp ? 0 : 2 });
   });
 }

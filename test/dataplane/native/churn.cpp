@@ -133,7 +133,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
     }
   }
   engine.flush(0, false);
-  const int listener = engine.listen(0, loopback(0));
+  const int listener = engine.listen(0, loopback(0), false);
   require(listener > 0, "listen");
   engine.flush(0, true);
 
@@ -155,7 +155,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
     if (!isOpen[slot] && !isClosing[slot]) {
       // Now and then for another client, so that a route runs over two threads.
       const Endpoint forWhom = world.clients[round % 3 == 0 ? (slot + 1) % slots : slot].at;
-      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom, {2, {0, 1}}) != 0) continue;
+      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom, {2, {0, 1}}, false) != 0) continue;
       isOpen[slot] = true;
       world.relayPorts[slot] = port;
       engine.setOwner(0, port, engine.placeOf(slot));

@@ -1,0 +1,45 @@
+// Wakes a thread that sleeps in epoll, for its DTLS sessions: handshakes are repeated and silence ends, although nothing comes.
+#pragma once
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace sluice {
+
+class DtlsTimer {
+ public:
+  /** In place of a socket's number, in epoll. */
+  static constexpr uint32_t mark = UINT32_MAX - 1;
+
+  explicit DtlsTimer(int epoll) : fd_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+    epoll_event event{.events = EPOLLIN, .data = {.u32 = mark}};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fd_, &event);
+  }
+  ~DtlsTimer() { ::close(fd_); }
+  DtlsTimer(const DtlsTimer&) = delete;
+  DtlsTimer& operator=(const DtlsTimer&) = delete;
+
+  /** From now on; 0 for never. */
+  void every(int millis) {
+    if (millis == millis_) return;
+    millis_ = millis;
+    const timespec interval{millis / 1000, millis % 1000 * 1'000'000};
+    const itimerspec times{interval, interval};
+    timerfd_settime(fd_, 0, &times, nullptr);
+  }
+
+  /** After a wake. */
+  void settle() const {
+    uint64_t times;
+    [[maybe_unused]] const ssize_t read = ::read(fd_, &times, sizeof times);
+  }
+
+ private:
+  const int fd_;
+  int millis_ = 0;
+};
+
+}  // namespace sluice
