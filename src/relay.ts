@@ -52,8 +52,10 @@ export interface Relay {
   readonly givenUp: Promise<Unavailable>;
   /** Reads anew what stands in files and may change while it runs: certificates and users. */
   reload(): Promise<void>;
-  /** Makes no new allocations. Resolves when the last one has ended, or when it takes longer than the operator allows. */
-  drain(): Promise<void>;
+  /** Makes no new allocations. */
+  drain(): void;
+  /** Resolves when it drains and the last allocation has ended, or when that takes longer than the operator allows. */
+  readonly drained: Promise<void>;
   /** Resolves when every socket is closed. */
   stop(): Promise<void>;
 }
@@ -109,7 +111,8 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   if (config.xmpp) told.push((fact) => histories.hear(now(), fact));
   const connect = () => {
     if (!config.xmpp) return;
-    component = openComponent(config, config.xmpp, { media, log, metrics: admin?.metrics, histories, giveUp });
+    const parts = { media, log, metrics: admin?.metrics, histories, drain: () => drain.begin(), giveUp };
+    component = openComponent(config, config.xmpp, parts);
   };
   connect();
   const readdress = async () => {
@@ -136,6 +139,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       await Promise.all([media.reload(), addresses.check(readdress)]);
     },
     drain: () => drain.begin(),
+    drained: drain.ended,
     async stop() {
       isStopping = true;
       drain.stop();

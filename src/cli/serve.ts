@@ -14,8 +14,9 @@ export interface RunningRelay extends Started {
   /** Resolves if it cannot go on. */
   readonly givenUp: Promise<Error>;
   reload(): Promise<void>;
-  /** Resolves when nobody is left, or it takes too long. */
-  drain(): Promise<void>;
+  drain(): void;
+  /** Resolves when it drains and nobody is left, or it takes too long. */
+  readonly drained: Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -76,8 +77,8 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   process.stderr.on("error", () => {});
   if (isFirstRun) greet(flags, () => greeting(config, relay, folder, Date.now()));
   process.on("SIGHUP", () => void relay.reload());
-  const drained = orders.drain.then(() => relay.drain());
-  const failure = await Promise.race([orders.stop, drained, relay.givenUp]);
+  void orders.drain.then(() => relay.drain());
+  const failure = await Promise.race([orders.stop, relay.drained, relay.givenUp]);
   await relay.stop();
   if (failure) throw failure;
 }

@@ -20,12 +20,13 @@ interface ComponentParts {
   readonly log: Log;
   readonly metrics: Metrics | undefined;
   readonly histories: CallHistories;
+  readonly drain: () => void;
   /** Told why, if the relay is to end because the server refuses us. */
   readonly giveUp: (why: Unavailable) => void;
 }
 
 export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts): Component {
-  const { media, log, metrics, histories, giveUp } = parts;
+  const { media, log, metrics, histories, drain, giveUp } = parts;
   const [secret] = config.secret;
   assert(secret !== undefined, "an XMPP component needs a shared secret to make credentials with");
   const { service, domain, domains, credentialLifetimeSeconds, administrators } = xmpp;
@@ -34,7 +35,7 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
     const untilSeconds = Math.floor(at / 1000) + lifetimeSeconds;
     return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
   };
-  const operations = operationsOn({ media, histories, uris: urisOf(doors, config.relay), mint });
+  const operations = operationsOn({ media, histories, uris: urisOf(doors, config.relay), mint, drain });
   const component = startComponent({
     service,
     domain,

@@ -19,21 +19,26 @@ const lookMillis = 1000;
 
 export class Drain {
   readonly #options: DrainOptions;
+  /** Resolves when there is nothing left to wait for, whoever began it. */
+  readonly ended: Promise<void>;
   #watch: NodeJS.Timeout | undefined;
-  #ended: Promise<void> | undefined;
+  #isUnderWay = false;
+  #end = () => {};
 
   constructor(options: DrainOptions) {
     this.#options = options;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
   }
 
   get isUnderWay(): boolean {
-    return this.#ended !== undefined;
+    return this.#isUnderWay;
   }
 
-  /** Resolves when there is nothing left to wait for. Asked a second time, it is the same drain. */
-  begin(): Promise<void> {
-    this.#ended ??= this.#run();
-    return this.#ended;
+  /** Asked a second time, it is the same drain. */
+  begin(): void {
+    if (!this.#isUnderWay) this.#run();
   }
 
   /** Looks no more. */
@@ -41,20 +46,19 @@ export class Drain {
     clearInterval(this.#watch);
   }
 
-  #run(): Promise<void> {
+  #run(): void {
+    this.#isUnderWay = true;
     const { begin, relayPorts, secondsAtMost, now, log } = this.#options;
     const latest = now() + secondsAtMost * 1000;
     log.info("draining: no new allocations", { relayPorts: relayPorts(), secondsAtMost });
     begin();
-    return new Promise((resolve) => {
-      this.#watch = setInterval(() => {
-        const left = relayPorts();
-        if (left > 0 && now() < latest) return;
-        if (left > 0) log.warn("not drained in time: what is left ends now", { relayPorts: left });
-        else log.info("drained");
-        this.stop();
-        resolve();
-      }, lookMillis);
-    });
+    this.#watch = setInterval(() => {
+      const left = relayPorts();
+      if (left > 0 && now() < latest) return;
+      if (left > 0) log.warn("not drained in time: what is left ends now", { relayPorts: left });
+      else log.info("drained");
+      this.stop();
+      this.#end();
+    }, lookMillis);
   }
 }

@@ -11,16 +11,15 @@ import type { LiveAllocation, Operations } from "../xmpp/console/operations.ts";
 import { bytesText, durationText } from "../xmpp/console/words.ts";
 import type { Lines } from "../xmpp/xep0004-data-forms.ts";
 import type { IssuedCredential } from "../xmpp/xep0215-external-services.ts";
-import { now } from "./clock.ts";
 import type { Media } from "./media.ts";
 
 export interface OperationsOptions {
   readonly media: Media;
   readonly histories: CallHistories;
-  /** What clients are told of. */
   /** Where TURN is to be had, or STUN. */
   readonly uris: readonly string[];
   readonly mint: (user: string, lifetimeSeconds: number) => IssuedCredential;
+  readonly drain: () => void;
 }
 
 /** Nobody bans more than this at once by a slip of the keyboard: a /8 of IPv4, a /16 of IPv6. */
@@ -28,13 +27,12 @@ const shortestPrefix = { 4: 8, 16: 16 } as const;
 
 const nothing: Traffic = { packets: 0, bytes: 0 };
 
-export function operationsOn({ media, histories, uris, mint }: OperationsOptions): Operations {
+export function operationsOn({ media, histories, uris, mint, drain }: OperationsOptions): Operations {
   const { operator } = media;
   const allocations = () => operator.allocations().map((view) => liveAllocation(view, media));
   const has = (id: number) => allocations().some((allocation) => allocation.id === id);
-  const start = now();
   return {
-    status: () => status(media, now() - start),
+    status: () => status(media),
     allocations,
     close(id) {
       const wasThere = has(id);
@@ -49,6 +47,8 @@ export function operationsOn({ media, histories, uris, mint }: OperationsOptions
     },
     lift: (whom) => operator.order({ order: "lift", whom }),
     credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris }),
+    // It closes the stream that the answer is still to go by.
+    drain: () => void setImmediate(drain),
     history: (user) => histories.of(user),
     readNetwork,
     mask: maskAddress,
@@ -73,14 +73,14 @@ function total(usages: readonly Usage[]): Usage {
   return { toPeer: sum("toPeer"), toClient: sum("toClient") };
 }
 
-function status({ plane, listeners, operator }: Media, runningMillis: number): Lines {
+function status({ plane, listeners, operator }: Media): Lines {
   const { relayed, dropped, relays, connections } = plane.counters();
   const bytes = (direction: "to-peer" | "to-client") =>
     relayed.filter((each) => each.direction === direction).reduce((sum, each) => sum + each.bytes, 0);
   const drops = Object.entries(dropped).filter((entry): entry is [DropReason, number] => entry[1] > 0);
   return [
     ["Version", version()],
-    ["Running for", durationText(runningMillis)],
+    ["Running for", durationText(performance.now())],
     ["Dataplane", plane.name],
     ["Listening", listeners.map(({ transport, at }) => `${transport} ${endpointText(at)}`).join("\n")],
     ["Allocations", String(operator.allocations().length)],

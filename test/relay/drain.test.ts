@@ -17,11 +17,10 @@ function world(relayPorts: number, secondsAtMost = 3600) {
     now: Date.now,
     log: { info: note, warn: note },
   });
-  const begin = () =>
-    void drain.begin().then(() => {
-      state.isOver = true;
-    });
-  return { drain, state, lines, begin };
+  void drain.ended.then(() => {
+    state.isOver = true;
+  });
+  return { drain, state, lines, begin: () => drain.begin() };
 }
 
 describe("a drain", () => {

@@ -15,8 +15,8 @@ const whichOne: Form = {
 const draining: Form = {
   title: "Drain the relay",
   fields: [
-    { type: "fixed", value: "No new allocations are taken; those that there are come to their end." },
-    { type: "fixed", value: "To take new ones again, start the relay anew." },
+    { type: "fixed", value: "No new allocations are taken, and the relay goes offline here at once." },
+    { type: "fixed", value: "It ends with the last allocation, or when that takes longer than is configured." },
   ],
 };
 
@@ -42,20 +42,15 @@ export function close({ mayAdminister, operations }: Administration): Command {
   }
 }
 
-/** None where the relay cannot. */
-export function drain({ mayAdminister, operations }: Administration): Command[] {
-  const { drain } = operations;
-  if (!drain) return [];
-  return [
-    {
-      node: "drain",
-      name: "Drain the relay",
-      mayRun: mayAdminister,
-      next([confirmed]) {
-        if (!confirmed) return { asks: draining, isLast: true };
-        drain();
-        return { done: `It drains: ${operations.allocations().length} allocations are left.` };
-      },
+export function drain({ mayAdminister, operations }: Administration): Command {
+  return {
+    node: "drain",
+    name: "Drain the relay",
+    mayRun: mayAdminister,
+    next([confirmed]) {
+      if (!confirmed) return { asks: draining, isLast: true };
+      operations.drain();
+      return { done: `It drains. Allocations left: ${operations.allocations().length}.` };
     },
-  ];
+  };
 }

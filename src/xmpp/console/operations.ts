@@ -15,8 +15,8 @@ export interface Operations {
   /** False where there are too many. */
   readonly ban: (whom: Banned, until: Millis) => boolean;
   readonly lift: (whom: Banned) => void;
-  /** Takes no more allocations, and lets those that there are come to their end. Missing where that cannot be done. */
-  readonly drain?: (() => void) | undefined;
+  /** Takes no more allocations, and ends when those that there are have come to their end. */
+  readonly drain: () => void;
   readonly credentials: (
     user: string,
     lifetimeSeconds: number,

@@ -39,7 +39,7 @@ export function operatorConsole(options: OperatorConsoleOptions): Extension {
       status(administration),
       allocations(administration),
       close(administration),
-      ...drain(administration),
+      drain(administration),
       ban(administration),
       liftBan(administration),
       credentials(administration),
