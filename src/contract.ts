@@ -14,8 +14,8 @@ export interface Endpoint {
 export type Family = 4 | 6;
 /** Between a client and us. */
 export type Transport = "udp" | "tcp" | "tls" | "dtls";
-/** What a listener takes: one transport, or TCP and TLS, told apart by their first bytes. */
-export type ListenerKind = Transport | "any";
+/** What a listener takes: one transport, or TCP and TLS, told apart by their first bytes; or SOCKS5 over TCP. */
+export type ListenerKind = Transport | "any" | "socks5";
 
 /**
  * Names one listener, one accepted stream connection, one DTLS session, one relay port or one stream connection to a peer.
@@ -31,6 +31,8 @@ export interface Listener {
   readonly socket: SocketId;
   readonly transport: Transport;
   readonly at: Endpoint;
+  /** What is spoken there; STUN and TURN if not said. Of SOCKS5 each message of the handshake is handed up, and no more. */
+  readonly protocol?: "socks5";
 }
 
 /**
@@ -93,9 +95,16 @@ export type Action =
   | { readonly do: "connect"; readonly relay: SocketId; readonly peer: SocketId; readonly to: Endpoint }
   /**
    * What comes by one of these two stream connections leaves by the other, from here on: first what was read of it and is
-   * nobody's yet. Nothing leaves before what is sent to either along with this. They end together.
+   * nobody's yet. Nothing leaves before what is sent to either along with this. They end together, and `parted` tells of it.
+   * Limits are those of the relay port, if there is one.
    */
-  | { readonly do: "join"; readonly streams: readonly [client: SocketId, peer: SocketId] }
+  | {
+      readonly do: "join";
+      readonly streams: readonly [client: SocketId, peer: SocketId];
+      readonly limits?: readonly TrafficLimit[] | undefined;
+      /** They end when nothing has come by either for so long. */
+      readonly idleSeconds?: number | undefined;
+    }
   /** End a stream connection, or one that is being made. */
   | { readonly do: "hang-up"; readonly via: SocketId }
   /**
@@ -153,6 +162,8 @@ export type Input =
     }
   /** A stream connection ended, to a client or to a peer, or a DTLS session; nothing can be sent to it any more. */
   | { readonly is: "hung-up"; readonly via: SocketId }
+  /** Two joined connections have ended. */
+  | { readonly is: "parted"; readonly streams: readonly [client: SocketId, peer: SocketId]; readonly usage: Usage }
   /** The operator will have it so. Not from planes. */
   | { readonly is: "ordered"; readonly order: Order }
   | { readonly is: "ticked" };

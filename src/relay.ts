@@ -163,13 +163,14 @@ function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonl
 
 function announce(
   config: Config,
-  { plane, listeners, further, relayAddresses }: Media,
+  { plane, listeners, further, proxies, relayAddresses }: Media,
   admin: Admin | undefined,
   log: Log,
 ): void {
   for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
   tellOfSeveralAddresses(listeners, log);
   for (const { at } of further) log.info("NAT discovery", { at: endpointText(at) });
+  for (const { at } of proxies) log.info("bytestreams", { at: endpointText(at) });
   if (!config.relay) log.info("answering STUN only", { dataplane: plane.name });
   for (const { bind, external } of config.relay ? relayAddresses : []) {
     log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });

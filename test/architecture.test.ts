@@ -11,7 +11,7 @@ const src = fileURLToPath(new URL("../src/", import.meta.url));
 const floors: readonly (readonly string[])[] = [
   ["contract"],
   ["calendar", "budget"],
-  ["stun", "xmpp"],
+  ["stun", "xmpp", "socks5"],
   ["turn", "jingle", "ice"],
   ["dataplane", "component", "admin", "discover", "accounts"],
   ["config"],

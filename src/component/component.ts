@@ -7,6 +7,7 @@ import { Entity, type EntityOptions, type XmppInput } from "../xmpp/entity.ts";
 import type { Extension } from "../xmpp/extension.ts";
 import type { XmppFact } from "../xmpp/iq.ts";
 import { isUserOf, type Jid } from "../xmpp/jid.ts";
+import { type BytestreamsOptions, bytestreams } from "../xmpp/xep0065-bytestreams.ts";
 import { type ExternalService, userHash } from "../xmpp/xep0215-external-services.ts";
 import { type RelayNodes, relayNodes } from "../xmpp/xep0278-relay-nodes.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
@@ -24,6 +25,8 @@ export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budge
   readonly console?: Pick<OperatorConsoleOptions, "administrators" | "operations">;
   /** Opens channels of XEP-0278, which are offered where it is given. */
   readonly openChannel?: RelayNodes["open"];
+  /** The proxy for file transfers. None without it. */
+  readonly bytestreams?: Pick<BytestreamsOptions, "hosts" | "activate"> | undefined;
   readonly report: (fact: ComponentFact) => void;
   readonly now?: () => Millis;
 }
@@ -55,6 +58,7 @@ export function startComponent(options: ComponentOptions): Component {
     ...(options.extensions ?? []),
     ...consoleOf(options, who),
     ...relayNodesOf({ ...options, services }, who),
+    ...bytestreamsOf(options, who),
   ];
   const entity = new Entity({
     ...options,
@@ -105,6 +109,14 @@ function consoleOf({ console }: ComponentOptions, who: Who): Extension[] {
 function relayNodesOf({ openChannel: open, services, isDisabled }: ComponentOptions, who: Who): Extension[] {
   const isServed = (asker: Jid, now: Millis) => who.isServed(asker) && !isDisabled?.(who.userOf(asker), now);
   return open ? [relayNodes({ ...who, isServed, services, open })] : [];
+}
+
+function bytestreamsOf(options: ComponentOptions, who: Who): Extension[] {
+  const { bytestreams: proxy, isDisabled, allowPrivate = false } = options;
+  if (!proxy) return [];
+  const hosts = () => proxy.hosts().filter(({ host }) => isReachable(host, allowPrivate));
+  const isServed = (asker: Jid, now: Millis) => who.isServed(asker) && !isDisabled?.(who.userOf(asker), now);
+  return [bytestreams({ ...proxy, ...who, hosts, isServed })];
 }
 
 function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {

@@ -7,6 +7,7 @@ import type { CertificateFiles } from "../dataplane/certificates.ts";
 import type { Backend } from "../dataplane/splices.ts";
 import type { StunServer } from "../discover/external-address.ts";
 import type { ChannelLimits } from "../jingle/relay-channels.ts";
+import type { ProxyLimits } from "../socks5/bytestreams-proxy.ts";
 import type { AccessTokensOptions } from "../turn/access-tokens.ts";
 import type { AlternateServer, RedirectWhen } from "../turn/alternates.ts";
 import type { AskedUsersOptions } from "../turn/asked-users.ts";
@@ -111,7 +112,14 @@ export interface CredentialsHttp {
   readonly credentialLifetimeSeconds: number;
 }
 
+export interface Proxy65 {
+  readonly listen: readonly Endpoint[];
+  readonly quota: ProxyLimits;
+}
+
 export interface Xmpp {
+  /** Where file transfers are proxied (XEP-0065), if they are. */
+  readonly proxy65?: Proxy65;
   /** Where the XMPP server takes component connections: `xmpp://host:port`. */
   readonly service: string;
   readonly domain: string;

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { familyOf } from "../contract.ts";
 import { mostThreads } from "../dataplane/native.ts";
 import type { StunServer } from "../discover/external-address.ts";
+import { defaultProxyLimits } from "../socks5/bytestreams-proxy.ts";
 import { defaultLimits } from "../turn/limits.ts";
 import { defaultReplyRate } from "../turn/reply-budget.ts";
 import { defaultRate } from "../xmpp/entity.ts";
@@ -31,6 +32,7 @@ import {
   type SecretSources,
   secretText,
   serverName,
+  socks5Url,
   userName,
   webUrl,
   xmppService,
@@ -175,6 +177,17 @@ export function configSchema(sources: SecretSources) {
         "stanzas-per-second": limit.prefault(defaultRate.perSecond),
         burst: limit.prefault(defaultRate.burst),
       }).prefault({}),
+      proxy65: section({
+        listen: z.array(socks5Url).prefault(["socks5://0.0.0.0:7777", "socks5://[::]:7777"]),
+        quota: section({
+          waiting: limit.prefault(defaultProxyLimits.waiting),
+          "waiting-per-address": limit.prefault(defaultProxyLimits.waitingPerAddress),
+          streams: limit.prefault(defaultProxyLimits.streams),
+          "streams-per-user": limit.prefault(defaultProxyLimits.streamsPerUser),
+          "bytes-per-second-per-user": limit.prefault(defaultProxyLimits.bytesPerSecondPerUser),
+          "bytes-per-day-per-user": limit.prefault(defaultProxyLimits.bytesPerDayPerUser),
+        }).prefault({}),
+      }).exactOptional(),
       "when-refused": z.enum(["retry", "exit"]).prefault("retry"),
     }).exactOptional(),
     log: section({

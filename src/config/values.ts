@@ -46,6 +46,11 @@ export const listenUrl = boundAt(
   },
 );
 
+export const socks5Url = text("socks5://ADDRESS:PORT, an IPv6 address in brackets", (written): Endpoint | undefined => {
+  const url = parseEndpointUrl(written);
+  return url?.scheme === "socks5" ? url.at : undefined;
+});
+
 export const alternateUrl = text(
   "udp://, tcp://, tls://, dtls:// or any://ADDRESS:PORT of another server, an IPv6 address in brackets",
   parseAlternateDoors,

@@ -3,6 +3,7 @@
 
 import type { Socket } from "node:net";
 import type { Endpoint, Listener, Millis, SocketId } from "../contract.ts";
+import { HandshakeCutter } from "../socks5/handshake.ts";
 import { Method } from "../stun/methods.ts";
 import { Deframer, type FrameLimits, pad } from "../stun/stream.ts";
 import type { StreamEnd } from "./joins.ts";
@@ -37,7 +38,7 @@ export class Connection {
   readonly relays = new Set<SocketId>();
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
-  readonly #deframer = new Deframer();
+  readonly #cutter: Deframer | HandshakeCutter;
   readonly #media = new FrameQueue();
   readonly #answers = new FrameQueue();
   #isFull = false;
@@ -56,6 +57,7 @@ export class Connection {
     this.listener = options.listener;
     this.client = options.client;
     this.#socket = socket;
+    this.#cutter = options.listener.protocol === "socks5" ? new HandshakeCutter() : new Deframer();
     this.#options = options;
     this.#heardAt = options.now();
     socket.on("data", this.#receiveChunk);
@@ -101,7 +103,7 @@ export class Connection {
     this.#isReleased = true;
     this.#socket.off("data", this.#receiveChunk).off("drain", this.#drainQueues).pause();
     for (const queue of [this.#answers, this.#media]) while (queue.bytes > 0) this.#write(queue.take());
-    return { stream: this.#socket, early: this.#deframer.takeRest() };
+    return { stream: this.#socket, early: this.#cutter.takeRest() };
   }
 
   hangUp(): void {
@@ -109,7 +111,7 @@ export class Connection {
   }
 
   #receive(chunk: Uint8Array): void {
-    this.#deframer.add(chunk);
+    this.#cutter.add(chunk);
     this.#cut();
   }
 
@@ -117,14 +119,14 @@ export class Connection {
     const { isStrangers } = this;
     if (!isStrangers) this.#framesWithoutRelay = formersFrames;
     while (!this.#isReleased && !this.#isAwaitingAnswer) {
-      const frame = this.#deframer.next(isStrangers ? this.#framesWithoutRelay : undefined);
+      const frame = this.#cutter.next(isStrangers ? this.#framesWithoutRelay : undefined);
       if (!frame) break;
       this.#hasHeard = true;
       this.#heardAt = this.#options.now();
       this.#isAwaitingAnswer = asksToBind(frame);
       this.#options.receive(this, frame);
     }
-    if (this.#deframer.isBroken) this.hangUp();
+    if (this.#cutter.isBroken) this.hangUp();
     if (this.#isAwaitingAnswer && !this.#isReleased) this.#socket.pause();
   }
 
@@ -135,7 +137,8 @@ export class Connection {
   }
 
   #write(frame: Uint8Array): void {
-    if (this.#socket.writable) this.#isFull = !this.#socket.write(pad(frame));
+    const bytes = this.listener.protocol === undefined ? pad(frame) : frame;
+    if (this.#socket.writable) this.#isFull = !this.#socket.write(bytes);
   }
 
   #drain(): void {

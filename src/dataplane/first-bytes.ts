@@ -5,11 +5,15 @@ import type { Socket } from "node:net";
 /** Of a beginning: what it is and how many bytes that takes off the stream, or that more is needed, or that it is nothing. */
 export type Judgement<Found extends { readonly size: number }> = Found | "incomplete" | "broken";
 
-/** How a stream of ours begins: STUN, since nobody has a channel yet, or a TLS handshake (RFC 7983 section 7). */
-export function judgeStream(bytes: Buffer): Judgement<{ readonly size: 0; readonly is: "plain" | "tls" }> {
+/**
+ * How a stream of ours begins: STUN, since nobody has a channel yet, a TLS handshake (RFC 7983
+ * section 7), or SOCKS5 (RFC 1928 section 3).
+ */
+export function judgeStream(bytes: Buffer): Judgement<{ readonly size: 0; readonly is: "plain" | "tls" | "socks5" }> {
   const [first] = bytes;
   if (first === undefined) return "incomplete";
   if (first === 0x16) return { size: 0, is: "tls" };
+  if (first === 0x05) return { size: 0, is: "socks5" };
   return first <= 0x03 ? { size: 0, is: "plain" } : "broken";
 }
 

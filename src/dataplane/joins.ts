@@ -4,6 +4,8 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
+import type { Millis, Usage } from "../contract.ts";
+import { Meter } from "./tally.ts";
 import type { Direction } from "./traffic-limits.ts";
 
 /** A connection that nobody reads or writes any more, and what was read of it before and is nobody's yet. */
@@ -17,39 +19,37 @@ export interface JoinOptions {
   readonly count: (direction: Direction, bytes: number) => void;
   /** Whether so many bytes may pass now. What may not is not lost: it is asked for again and again. */
   readonly admits: (direction: Direction, bytes: number) => boolean;
+  /** Without a byte for so long, both are broken off. */
+  readonly idleMillis: Millis | undefined;
+  readonly parted: (usage: Usage) => void;
 }
 
 /** How long those wait who may send no more for now, until they are asked again. */
 const waitMillis = 20;
 
 export class Joins {
+  readonly #joins = new Set<Join>();
   readonly #waiting = new Set<Pump>();
   #timer: NodeJS.Timeout | undefined;
 
   /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
-  join(client: StreamEnd, peer: StreamEnd, { count, admits }: JoinOptions): void {
-    const wait = (pump: Pump) => this.#wait(pump);
-    const pumpOf = (from: Duplex, to: Duplex, direction: Direction) =>
-      new Pump({
-        from,
-        to,
-        wait,
-        count: (bytes) => count(direction, bytes),
-        admits: (bytes) => admits(direction, bytes),
-      });
-    endTogether(client.stream, peer.stream);
-    endTogether(peer.stream, client.stream);
-    const up = pumpOf(client.stream, peer.stream, "to-peer");
-    const down = pumpOf(peer.stream, client.stream, "to-client");
-    process.nextTick(() => {
-      up.start(client.early);
-      down.start(peer.early);
-    });
+  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): void {
+    const join = new Join(client, peer, now, options);
+    this.#joins.add(join);
+    join.start(
+      (pump) => this.#wait(pump),
+      () => this.#joins.delete(join),
+    );
+  }
+
+  sweep(now: Millis): void {
+    for (const join of this.#joins) join.sweep(now);
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.#waiting.clear();
+    for (const join of this.#joins) join.breakOff();
   }
 
   #wait(pump: Pump): void {
@@ -63,6 +63,77 @@ export class Joins {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+class Join {
+  readonly #client: StreamEnd;
+  readonly #peer: StreamEnd;
+  readonly #options: JoinOptions;
+  readonly #meters = { "to-peer": new Meter(), "to-client": new Meter() };
+  #bytes = 0;
+  #since: Millis;
+
+  constructor(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions) {
+    this.#client = client;
+    this.#peer = peer;
+    this.#options = options;
+    this.#since = now;
+  }
+
+  start(wait: (pump: Pump) => void, over: () => void): void {
+    const [{ stream: client }, { stream: peer }] = [this.#client, this.#peer];
+    let open = 2;
+    for (const stream of [client, peer]) {
+      whenClosed(stream, () => {
+        open -= 1;
+        if (open > 0) return;
+        over();
+        const { "to-peer": toPeer, "to-client": toClient } = this.#meters;
+        this.#options.parted({ toPeer: { ...toPeer }, toClient: { ...toClient } });
+      });
+    }
+    endTogether(client, peer);
+    endTogether(peer, client);
+    const up = this.#pump(client, peer, "to-peer", wait);
+    const down = this.#pump(peer, client, "to-client", wait);
+    process.nextTick(() => {
+      up.start(this.#client.early);
+      down.start(this.#peer.early);
+    });
+  }
+
+  sweep(now: Millis): void {
+    const { idleMillis = Number.POSITIVE_INFINITY } = this.#options;
+    const { "to-peer": up, "to-client": down } = this.#meters;
+    const bytes = up.bytes + down.bytes;
+    if (bytes !== this.#bytes) this.#since = now;
+    this.#bytes = bytes;
+    if (now - this.#since >= idleMillis) this.breakOff();
+  }
+
+  breakOff(): void {
+    breakOff(this.#client.stream);
+    breakOff(this.#peer.stream);
+  }
+
+  #pump(from: Duplex, to: Duplex, direction: Direction, wait: (pump: Pump) => void): Pump {
+    const { count, admits } = this.#options;
+    return new Pump({
+      from,
+      to,
+      wait,
+      admits: (bytes) => admits(direction, bytes),
+      count: (bytes) => {
+        this.#meters[direction].add(bytes);
+        count(direction, bytes);
+      },
+    });
+  }
+}
+
+function whenClosed(stream: Duplex, over: () => void): void {
+  if (stream.closed) process.nextTick(over);
+  else stream.once("close", over);
 }
 
 /** What closes before both directions have ended takes the other with it. Else that one has yet to send what it holds. */

@@ -143,11 +143,10 @@ class PortablePlane implements Dataplane, Neighbour {
         this.#tcp.connect(action);
         break;
       case "join":
-        this.#tcp.join(action.streams);
+        this.#tcp.join(action);
         break;
       case "hang-up":
         this.#tcp.hangUp(action.via);
-        this.#streams.connection(action.via)?.hangUp();
         break;
       case "route":
         this.#routes.route(action.legs);
@@ -206,7 +205,8 @@ class PortablePlane implements Dataplane, Neighbour {
 
   #fromClient(on: Listener, via: SocketId, from: Endpoint, bytes: Uint8Array): void {
     const now = this.#options.now();
-    const verdict = judgeAtListener(this.#routes, via, from, bytes, now);
+    const isStun = on.protocol === undefined;
+    const verdict = isStun ? judgeAtListener(this.#routes, via, from, bytes, now) : "hand-up";
     if (typeof verdict === "object") this.#follow(verdict, from, 0);
     else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
     else if (verdict !== "hand-up") this.#tally.drop(verdict);
@@ -363,6 +363,7 @@ class PortablePlane implements Dataplane, Neighbour {
     this.#routes.expire(now);
     this.#streams.sweep(now);
     this.#limits.sweep(now);
+    this.#tcp.sweep(now);
   }
 }
 

@@ -60,6 +60,8 @@ export interface EntranceOptions {
   readonly isProxy?: (address: string) => boolean;
   /** Who takes TLS that is not for us, on listeners for any stream. It is refused if not said. */
   readonly foreignTls?: Backend | undefined;
+  /** Whether listeners for any stream take SOCKS5, too. They do not if not said. */
+  readonly takesSocks5?: boolean | undefined;
 }
 
 /** Of a plane that takes streams. */
@@ -104,7 +106,8 @@ export class Streams {
 
   /** Rejects with the system's error, or where there is no certificate for TLS. */
   async listen(socket: SocketId, kind: StreamKind, { address, port }: Endpoint): Promise<Listener> {
-    if (kind !== "tcp" && !this.#options.certificates) throw new Unavailable("there is no certificate");
+    if ((kind === "tls" || kind === "any") && !this.#options.certificates)
+      throw new Unavailable("there is no certificate");
     const server = createServer({ noDelay: true, highWaterMark: writeBufferBytes });
     return new Promise((resolve, reject) => {
       server.once("error", reject);
@@ -113,6 +116,7 @@ export class Streams {
           socket,
           transport: kind === "tls" ? "tls" : "tcp",
           at: endpointOf(server.address(), address, port),
+          ...(kind === "socks5" && { protocol: kind }),
         };
         // From here on an error is a connection that could not be accepted, for want of file descriptors.
         server.removeListener("error", reject).on("error", this.#options.lost);
@@ -184,13 +188,16 @@ export class Streams {
     const tlsListener: Listener = { ...listener, transport: "tls" };
     const tls: Enter = (client, socket) => this.#secure(tlsListener, client, socket);
     if (kind !== "any") return kind === "tls" ? tls : plain;
+    const socks5Listener: Listener = { ...listener, protocol: "socks5" };
+    const socks5: Enter = (client, socket) => this.#connect(socks5Listener, client, socket);
     return (client, socket) => {
       this.#arrivals.begin(socket, this.#options.now());
       readFirst(socket, judgeStream, ({ is }) => {
         if (is === "tls") this.#tellForeign(socket, () => tls(client, socket));
+        else if (is === "socks5" && !this.#options.takesSocks5) socket.destroy();
         else {
           this.#arrivals.end(socket);
-          plain(client, socket);
+          (is === "socks5" ? socks5 : plain)(client, socket);
         }
       });
     };

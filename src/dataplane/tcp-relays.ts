@@ -1,8 +1,17 @@
 // Relayed TCP addresses, the stream connections between them and peers, and joining those to the connections of clients
 // (RFC 6062). A connection between two of our own relayed addresses never leaves the process.
 
+import { strict as assert } from "node:assert";
 import { type Duplex, duplexPair } from "node:stream";
-import { type Action, type Endpoint, familyOf, type PlaneOptions, type SocketId, type Usage } from "../contract.ts";
+import {
+  type Action,
+  type Endpoint,
+  familyOf,
+  type Millis,
+  type PlaneOptions,
+  type SocketId,
+  type Usage,
+} from "../contract.ts";
 import type { Connection } from "./connection.ts";
 import { breakOff, endTogether, Joins, type StreamEnd } from "./joins.ts";
 import { Relay } from "./relay.ts";
@@ -25,6 +34,7 @@ export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketI
 
 type OpenRelay = Extract<Action, { do: "open-relay" }>;
 type Connect = Extract<Action, { do: "connect" }>;
+type Join = Extract<Action, { do: "join" }>;
 
 type TcpRelay = Relay<TcpPort>;
 
@@ -34,6 +44,7 @@ interface Peer {
 }
 
 const noBytes = new Uint8Array();
+const nothing: Usage = { toPeer: { packets: 0, bytes: 0 }, toClient: { packets: 0, bytes: 0 } };
 
 export class TcpRelays {
   readonly #options: TcpRelaysOptions;
@@ -122,26 +133,37 @@ export class TcpRelays {
     else hand({ is: "peer-failed", peer });
   }
 
-  /** The client's connection is hung up if there is nothing to join it with, and so is the peer's. */
-  join([client, peer]: readonly [client: SocketId, peer: SocketId]): void {
-    const connection = this.#options.connection(client);
-    const found = this.#peers.get(peer);
-    if (!connection || !found) {
-      connection?.hangUp();
-      if (found) breakOff(found.stream);
+  /** Of two connections, each of a client or a peer. What has nothing to be joined with is hung up. */
+  join({ streams, limits: own = [], idleSeconds }: Join): void {
+    const { limits: limiter, now, hand } = this.#options;
+    if (!streams.every((id) => this.#peers.has(id) || this.#options.connection(id))) {
+      for (const id of streams) this.hangUp(id);
+      hand({ is: "parted", streams, usage: nothing });
       return;
     }
-    const { relay, stream } = found;
-    const { limits, now } = this.#options;
-    this.#joins.join(connection.release(), endOf(stream), {
-      count: (direction, bytes) => relay.count(direction, bytes),
-      admits: (direction, bytes) => relay.limits.length === 0 || limits.admits(relay.limits, direction, bytes, now()),
+    const relay = streams.map((id) => this.#peers.get(id)?.relay).find((found) => found);
+    const limits = relay?.limits ?? own;
+    const [client, peer] = streams.map((id) => this.#endOf(id));
+    assert(client && peer);
+    this.#joins.join(client, peer, now(), {
+      count: (direction, bytes) => relay?.count(direction, bytes),
+      admits: (direction, bytes) => limits.length === 0 || limiter.admits(limits, direction, bytes, now()),
+      idleMillis: idleSeconds === undefined ? undefined : idleSeconds * 1000,
+      parted: (usage) => {
+        if (!this.#isClosed) hand({ is: "parted", streams, usage });
+      },
     });
   }
 
-  hangUp(peer: SocketId): void {
-    const found = this.#peers.get(peer);
+  /** Ends joined connections that have been idle for longer than they may. */
+  sweep(now: Millis): void {
+    this.#joins.sweep(now);
+  }
+
+  hangUp(id: SocketId): void {
+    const found = this.#peers.get(id);
     if (found) breakOff(found.stream);
+    this.#options.connection(id)?.hangUp();
   }
 
   close(): void {
@@ -179,6 +201,11 @@ export class TcpRelays {
     this.#keep(peer, made, () => isConnected);
   }
 
+  #endOf(id: SocketId): StreamEnd | undefined {
+    const peer = this.#peers.get(id);
+    return peer ? { stream: peer.stream, early: noBytes } : this.#options.connection(id)?.release();
+  }
+
   #connectOwn(relay: TcpRelay, peer: SocketId, own: TcpRelay): void {
     const [here, there] = duplexPair();
     endTogether(here, there);
@@ -198,10 +225,6 @@ export class TcpRelays {
         this.#options.hand(wasConnected() ? { is: "hung-up", via: peer } : { is: "peer-failed", peer });
     });
   }
-}
-
-function endOf(stream: Duplex): StreamEnd {
-  return { stream, early: noBytes };
 }
 
 function placesOf({ socket, at }: TcpRelay): string[] {

@@ -62,6 +62,7 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
       },
     },
     ...(media.channels ? { openChannel: media.channels.open } : {}),
+    bytestreams: media.bytestreams,
     version: version(),
     report: (fact) => {
       if (fact.fact === "credentials-issued") histories.hear(now(), fact);

@@ -7,6 +7,7 @@ import type { Config, Listen } from "../config/config.ts";
 import { machineAddresses } from "../config/relay-addresses.ts";
 import {
   type Dataplane,
+  type Endpoint,
   type Fact,
   familyOf,
   type Listener,
@@ -25,6 +26,7 @@ import type { AllocationView } from "../turn/orders.ts";
 import type { PeerPolicy } from "../turn/peer-policy.ts";
 import { TurnServer } from "../turn/server.ts";
 import { openAccounts } from "./accounts.ts";
+import { type Bytestreams, openBytestreams, sharedMachine } from "./bytestreams.ts";
 import { now } from "./clock.ts";
 import { asMet, type Door, doorsOf } from "./doors.ts";
 import { entranceOf } from "./entrance.ts";
@@ -41,6 +43,9 @@ export interface Media {
   readonly listeners: readonly Listener[];
   /** Listeners that are there for NAT discovery only. */
   readonly further: readonly Listener[];
+  /** Listeners that take SOCKS5 and nothing else. */
+  readonly proxies: readonly Listener[];
+  readonly bytestreams: Bytestreams | undefined;
   readonly relayAddresses: readonly RelayAddress[];
   readonly certificates: Certificates | undefined;
   readonly operator: Operator;
@@ -89,7 +94,7 @@ export async function openMedia(
   };
   const listen = listenersOf(config, moves.log);
   const opened = openPlane(planeOptions, { ...config, listen }, moves);
-  const { plane, listeners, squares, further } = await opened.catch((error) => {
+  const { plane, listeners, squares, further, proxies } = await opened.catch((error) => {
     accounts.stop();
     throw error;
   });
@@ -97,7 +102,7 @@ export async function openMedia(
   const peers = new OwnPlaces({
     ...config.peers,
     loopback: config.loopback,
-    listeners: [...listeners, ...further],
+    listeners: [...listeners, ...further, ...proxies],
     further: squares.flatMap((square) => square.map(({ at }) => at)),
     relayAddresses,
     machineAddresses,
@@ -124,8 +129,18 @@ export async function openMedia(
     squares,
   });
   const fault = (error: unknown) => moves.log.fact({ fact: "fault-of-ours", error });
+  const proxy65 = config.xmpp?.proxy65;
+  const shared = listeners.filter(({ socket }, index) => listeners.findIndex((each) => each.socket === socket) < index);
+  const bytestreams =
+    proxy65 &&
+    openBytestreams(proxy65, {
+      plane,
+      listeners: [...proxies, ...shared.map((listener): Listener => ({ ...listener, transport: "tcp" }))],
+      relayAddresses,
+      host: config.xmpp?.host,
+    });
   const loop = new Loop({
-    machine,
+    machine: bytestreams ? sharedMachine(machine, bytestreams.machine) : machine,
     now,
     perform: (action) => (action.do === "ask" ? accounts.ask(action) : plane.perform(action)),
     fault,
@@ -142,6 +157,8 @@ export async function openMedia(
     plane,
     listeners,
     further,
+    proxies,
+    bytestreams,
     relayAddresses,
     certificates,
     operator: {
@@ -178,8 +195,7 @@ function socketIds(): () => SocketId {
 
 /** Those that are asked for and that this machine can have. */
 function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
-  const hasIpv6 = machineAddresses().some((address) => familyOf(address) === 6);
-  const [possible, impossible] = hasIpv6
+  const [possible, impossible] = hasIpv6()
     ? [listen, []]
     : [listen.filter(({ at }) => at.address !== "::"), listen.filter(({ at }) => at.address === "::")];
   for (const { transport, at } of impossible) {
@@ -189,11 +205,20 @@ function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
   return possible;
 }
 
+function hasIpv6(): boolean {
+  return machineAddresses().some((address) => familyOf(address) === 6);
+}
+
+/** Where a machine without IPv6 can have them. */
+function proxyAddresses(xmpp: Config["xmpp"]): readonly Endpoint[] {
+  return (xmpp?.proxy65?.listen ?? []).filter(({ address }) => address !== "::" || hasIpv6());
+}
+
 function openPlane(
   options: StreamingPlaneOptions,
-  { dataplane, threads, listen, natDiscovery, replyBudget: replyRate }: Config,
+  { dataplane, threads, listen, natDiscovery, replyBudget: replyRate, xmpp }: Config,
   moves: Moves,
-): Promise<Squares & { plane: Dataplane; listeners: Listener[] }> {
+): Promise<Squares & { plane: Dataplane; listeners: Listener[]; proxies: Listener[] }> {
   const ports = [...new Set(listen.map(({ at }) => at.port))];
   return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
     // With two addresses, where an answer comes from and what it names is for the machine to say.
@@ -203,11 +228,13 @@ function openPlane(
       const listeners: Listener[] = [];
       for (const { transport, at } of listen)
         listeners.push(...asMet(transport, await plane.listen(transport, moved(at, offset))));
+      const proxies: Listener[] = [];
+      for (const at of proxyAddresses(xmpp)) proxies.push(await plane.listen("socks5", moved(at, offset)));
       if (whyNoBetter !== undefined) moves.log.info(`the ${plane.name} dataplane serves: ${whyNoBetter}`);
-      if (!natDiscovery) return { plane, listeners, squares: [], further: [] };
+      if (!natDiscovery) return { plane, listeners, proxies, squares: [], further: [] };
       const { alternateAddress, alternatePort } = natDiscovery;
       const wanted = { alternateAddress, alternatePort: movedPort(alternatePort, offset) };
-      return { plane, listeners, ...(await openSquares(plane, listeners, wanted, options.relayAddresses)) };
+      return { plane, listeners, proxies, ...(await openSquares(plane, listeners, wanted, options.relayAddresses)) };
     } catch (error) {
       await plane.close();
       throw error;

@@ -197,6 +197,7 @@ export class TurnServer implements Machine {
       case "hung-up":
         return this.#hungUp(now, input.via);
       case "stray":
+      case "parted":
         return [];
       case "ordered":
         return obey(now, input.order, this.#turn);

@@ -365,7 +365,7 @@ describe("config/sluice.yaml", () => {
     const { xmpp, natDiscovery, credentialsHttp, authHook } = read(uncommented, { env, flags: { listen } });
     const least = read(
       [
-        "xmpp: { domain: relay.example.org, secret: c, relay-nodes: {} }",
+        "xmpp: { domain: relay.example.org, secret: c, relay-nodes: {}, proxy65: {} }",
         "nat-discovery: { alternate-address: 192.0.2.2 }",
         "credentials-http: { listen: http://127.0.0.1:9642, key: k }",
         "auth-hook: { url: https://accounts.example.org/turn }",

@@ -1,0 +1,55 @@
+// The SOCKS5 proxy for bytestreams (XEP-0065): its listeners, its machine beside the TURN server's, and where clients find
+// it.
+
+import type { Proxy65 } from "../config/config.ts";
+import type { Action, Dataplane, Input, Listener, Machine, Millis, RelayAddress } from "../contract.ts";
+import { BytestreamsProxy } from "../socks5/bytestreams-proxy.ts";
+import { hostOf } from "../stun/address.ts";
+import type { ActivationFailure, StreamHost } from "../xmpp/xep0065-bytestreams.ts";
+import { doorsOf } from "./doors.ts";
+
+export interface Bytestreams {
+  readonly machine: BytestreamsProxy;
+  /** Now: external addresses can change. */
+  hosts(): readonly StreamHost[];
+  activate(now: Millis, hash: string, user: string): ActivationFailure | undefined;
+}
+
+export interface BytestreamsParts {
+  readonly plane: Dataplane;
+  /** Those of its own, and those that it shares. */
+  readonly listeners: readonly Listener[];
+  readonly relayAddresses: readonly RelayAddress[];
+  /** What clients are told to connect to, if not the addresses that there are. */
+  readonly host: string | undefined;
+}
+
+export function openBytestreams({ quota }: Proxy65, parts: BytestreamsParts): Bytestreams {
+  const { plane, listeners, relayAddresses, host } = parts;
+  const machine = new BytestreamsProxy(quota, hostOf);
+  return {
+    machine,
+    hosts() {
+      const hosts = doorsOf(listeners, relayAddresses).map((door) => ({ host: host ?? door.host, port: door.port }));
+      return [...new Map(hosts.map((each) => [JSON.stringify(each), each])).values()];
+    },
+    activate(now, hash, user) {
+      const activation = machine.activate(now, hash, user);
+      if ("failed" in activation) return activation.failed;
+      for (const action of activation.actions) plane.perform(action);
+      return undefined;
+    },
+  };
+}
+
+/** What is of SOCKS5 is for the proxy; the end of a connection and the time are for both. */
+export function sharedMachine(turn: Machine, proxy: Machine): Machine {
+  const isForBoth = (input: Input) => input.is === "hung-up" || input.is === "parted" || input.is === "ticked";
+  const isForProxy = (input: Input) => input.is === "datagram" && input.on.protocol === "socks5";
+  return {
+    handle(now: Millis, input: Input): Action[] {
+      if (isForProxy(input)) return proxy.handle(now, input);
+      return isForBoth(input) ? [...turn.handle(now, input), ...proxy.handle(now, input)] : turn.handle(now, input);
+    },
+  };
+}
