@@ -369,6 +369,15 @@ describe("what arrives", () => {
     expect(facts.filter(({ fact }) => fact === "stanza-dropped")).toHaveLength(3);
   });
 
+  test("too large and from nobody, or to nobody, is not answered: the server would hang up on us", async () => {
+    const { facts, stream } = await online({ limits: { characters: 1024 } });
+    for (const envelope of ["from='alice@example.org/x'", "to='relay.example.org'"]) {
+      stream.send(`<iq type='get' id='big' ${envelope}><x>${"x".repeat(2048)}</x></iq>`);
+    }
+    await stream.settled();
+    expect(facts.filter(({ fact }) => fact === "stanza-dropped")).toHaveLength(2);
+  });
+
   test("without end is not kept without end", async () => {
     const { comes, stream } = await online({ limits: { characters: 1024 } });
     stream.send(`<message x='${"x".repeat(17 * 1024)}`);

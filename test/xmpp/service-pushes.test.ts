@@ -135,9 +135,11 @@ describe("who asked through his server", () => {
     expect(reply?.attrs.type).toBe("result");
   }
 
-  function permit(talk: Talk, from = "example.org", permission = "ns='urn:xmpp:extdisco:2' type='set'"): void {
+  const set = "ns='urn:xmpp:extdisco:2' type='set'";
+
+  function permit(talk: Talk, from = "example.org", permission = set, access = "iq"): void {
     const privilege = `<privilege xmlns='urn:xmpp:privilege:2'><perm access='roster' type='get'/>
-      <perm access='iq'><namespace ns='jabber:iq:roster' type='both'/><namespace ${permission}/></perm></privilege>`;
+      <perm access='${access}'><namespace ns='jabber:iq:roster' type='both'/><namespace ${permission}/></perm></privilege>`;
     talk.says(`<message from='${from}' to='${us}'>${privilege}</message>`);
   }
 
@@ -193,6 +195,7 @@ describe("who asked through his server", () => {
       (talk) => permit(talk, account),
       (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:2' type='get'"),
       (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:1' type='set'"),
+      (talk) => permit(talk, "example.org", set, "message"),
     ];
     for (const serve of servers) {
       const talk = new Talk();
