@@ -25,7 +25,7 @@ export type Finding =
   | { readonly wrong: string; readonly advice: string };
 
 const discoInfo = "http://jabber.org/protocol/disco#info";
-const patienceSeconds = 10;
+const patienceSeconds = 5;
 /** Servers ask us first what to say of us, and then say it. */
 const settlingMillis = 5000;
 const pollMillis = 100;
@@ -95,7 +95,11 @@ class Look {
   }
 
   async atHost(host: string): Promise<Finding[]> {
-    const info = await this.#settledInfo(host);
+    const info = await this.#settledInfo(host).catch(() => undefined);
+    if (!info) {
+      const advice = "if the relay runs, stop it while you check: the server may give it our answers";
+      return [{ wrong: `${host} does not answer in time`, advice }];
+    }
     if (info.attrs.type === "error") {
       return [
         { wrong: `${host} does not answer`, advice: `is it a host of this server? It says ${conditionOf(info)}` },
