@@ -22,7 +22,8 @@ export interface DtlsLimits {
 }
 
 export const dtlsLimits: DtlsLimits = {
-  sessions: 10_000,
+  // Each holds some 70 KB, most of them OpenSSL's buffers, which it keeps as long as a session over datagrams lasts.
+  sessions: 5000,
   sessionsPerHost: 500,
   // Each may hold 300 KB for what came too early.
   handshakes: 256,
