@@ -2,12 +2,13 @@
 // set as if they were its last attribute (RFC 8489 sections 14.5 and 14.6). RFC 3489 had another one, which padded that
 // text to 64 bytes; nobody is left who sends it.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import { attributeTable } from "./attributes.ts";
 import { padded } from "./codecs.ts";
 import { asBuffer, headerBytes, isFramed } from "./header.ts";
+import { type HashAlgorithm, hmac } from "./hmac.ts";
 
-export type IntegrityAlgorithm = "sha1" | "sha256";
+export type IntegrityAlgorithm = HashAlgorithm;
 
 /** The attribute type that carries each, and the lengths it can have: SHA-256 may be cut to sixteen bytes or more. */
 const integrity = {
@@ -28,7 +29,7 @@ export function isIntact(bytes: Uint8Array, key: Uint8Array, algorithm: Integrit
   const length = message.readUInt16BE(at + 2);
   const end = at + 4 + length;
   if (length < least || length > most || length % 4 !== 0 || end > message.length) return false;
-  const expected = hmac(message, at, length, key, algorithm).subarray(0, length);
+  const expected = macOf(message, at, length, key, algorithm).subarray(0, length);
   return timingSafeEqual(message.subarray(at + 4, end), expected);
 }
 
@@ -37,7 +38,7 @@ export function writeIntegrity(message: Buffer, at: number, key: Uint8Array, alg
   const { type, most } = integrity[algorithm];
   message.writeUInt16BE(type, at);
   message.writeUInt16BE(most, at + 2);
-  message.set(hmac(message, at, most, key, algorithm), at + 4);
+  message.set(macOf(message, at, most, key, algorithm), at + 4);
   return at + 4 + most;
 }
 
@@ -46,10 +47,10 @@ export function integrityBytes(algorithm: IntegrityAlgorithm): number {
   return 4 + integrity[algorithm].most;
 }
 
-function hmac(message: Buffer, at: number, length: number, key: Uint8Array, algorithm: IntegrityAlgorithm): Buffer {
+function macOf(message: Buffer, at: number, length: number, key: Uint8Array, algorithm: IntegrityAlgorithm): Buffer {
   const start = Buffer.from(message.subarray(0, 4));
   start.writeUInt16BE(at + 4 + length - headerBytes, 2);
-  return createHmac(algorithm, key).update(start).update(message.subarray(4, at)).digest();
+  return hmac(algorithm, key, start, message.subarray(4, at));
 }
 
 /** Where the first attribute of a type begins. */

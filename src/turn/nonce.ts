@@ -1,8 +1,9 @@
 // Stateless nonces (RFC 8489 section 9.2.4): the time of issue and a MAC over it, the client's transport address, the
 // realm and the nonce cookie before it, if there is one. There is nothing to store, so nothing to flood.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import type { Endpoint, Millis } from "../contract.ts";
+import { hmac } from "../stun/hmac.ts";
 
 /** Bits of the STUN security features (section 18.1), of which bit 0 is the most significant of 24. */
 export const passwordAlgorithmsFeature = 0x800000;
@@ -52,10 +53,8 @@ export class Nonces {
   #stamp(seconds: number, client: Endpoint, cookie: string): Buffer {
     const stamp = Buffer.alloc(stampBytes);
     stamp.writeUInt32BE(seconds >>> 0);
-    createHmac("sha256", this.#secret)
-      .update(`${cookie} ${seconds >>> 0} ${client.address} ${client.port} ${this.#realm}`)
-      .digest()
-      .copy(stamp, 4, 0, stampBytes - 4);
+    const text = `${cookie} ${seconds >>> 0} ${client.address} ${client.port} ${this.#realm}`;
+    hmac("sha256", this.#secret, Buffer.from(text)).copy(stamp, 4, 0, stampBytes - 4);
     return stamp;
   }
 }
