@@ -163,6 +163,7 @@ class Pump {
   readonly #options: PumpOptions;
   /** Read, and not yet allowed to pass. */
   #held: Uint8Array | undefined;
+  #hasEnded = false;
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -172,10 +173,14 @@ class Pump {
     const { from, to } = this.#options;
     // Each direction ends by itself, also where the connection was accepted as one that would not have it so.
     from.allowHalfOpen = true;
-    from.on("data", (chunk) => this.#pass(chunk)).once("end", () => to.end());
+    from.on("data", (chunk) => this.#pass(chunk));
+    // It can have ended before, and ends though it is paused when there is nothing left to read.
+    if (from.readableEnded) this.#hasEnded = true;
+    else from.once("end", () => this.#finish());
     to.on("drain", () => this.#goOn());
     if (early.length > 0) this.#pass(early);
-    this.#goOn();
+    if (this.#hasEnded) this.#finish();
+    else this.#goOn();
   }
 
   /** Whether it does not have to be tried once more. */
@@ -183,8 +188,15 @@ class Pump {
     const held = this.#held;
     this.#held = undefined;
     if (held) this.#pass(held);
-    this.#goOn();
+    if (this.#hasEnded) this.#finish();
+    else this.#goOn();
     return this.#held === undefined;
+  }
+
+  /** What is held goes first. */
+  #finish(): void {
+    this.#hasEnded = true;
+    if (this.#held === undefined) this.#options.to.end();
   }
 
   #goOn(): void {

@@ -232,6 +232,29 @@ export function describeTcpRelays(make: Make): void {
       expect(await far.take(500)).toBe("b".repeat(500));
     });
 
+    test("sends what a limit holds back before it passes the end on", async () => {
+      const { near, far } = await joined([{ bucket: "all", bytesPerSecond: 1000 }]);
+      near.socket.write("a".repeat(1500));
+      await far.take(1500);
+      near.socket.end("b".repeat(500));
+      await until(() => near.socket.writableFinished);
+      // Whoever connects now is heard of after the end has been.
+      await binding();
+      rig.now += 2000;
+      expect(await far.take(500)).toBe("b".repeat(500));
+      await until(() => far.hasEnded);
+    });
+
+    test("passes on that a peer had ended before it was joined", async () => {
+      const [{ relay }, peers] = [await opened(), await peerServer()];
+      const peer = await connected(relay, peers.at);
+      (await peers.next()).socket.end();
+      const { client, via } = await binding();
+      join(via, peer);
+      await client.take(answerBytes);
+      await until(() => client.hasEnded);
+    });
+
     test("says that a peer could not be reached, because nobody is there or nobody may go there", async () => {
       const [{ relay }, peers] = [await opened(), await peerServer()];
       rig.mayReach = ({ address }) => address !== "127.0.0.3";
