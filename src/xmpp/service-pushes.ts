@@ -24,7 +24,8 @@ interface Device {
 
 interface Promised {
   readonly device: Device;
-  readonly asking: Asking;
+  /** The latest: who asks in another way is answered in that from then on. */
+  asking: Asking;
   /** The id of a push that is not answered yet. */
   unanswered: string | undefined;
 }
@@ -59,6 +60,7 @@ export class ServicePushes {
     const promised = device.promises.get(what) ?? { device, asking, unanswered: undefined };
     device.promises.set(what, promised);
     this.#settle(promised);
+    promised.asking = asking;
     this.#renewals.file(promised, renewalOf(now, until));
   }
 

@@ -174,6 +174,17 @@ describe("who asked through his server", () => {
     },
   );
 
+  test("is pushed to in the way that he asked last", () => {
+    const talk = new Talk();
+    permit(talk);
+    talk.asks();
+    asks(talk);
+    expect(talk.ticks(renewal).map(({ attrs }) => attrs.to)).toEqual([account]);
+    talk.isThere();
+    talk.asks();
+    expect(talk.ticks(renewal + 51 * minute).map(({ attrs }) => attrs.to)).toEqual([phone]);
+  });
+
   test("is forgotten when the device bounces, when the server will not, and when he goes", () => {
     const endings: ((talk: Talk, push: Element | undefined) => void)[] = [
       (talk, push) => talk.says(answer(push, "error")),
