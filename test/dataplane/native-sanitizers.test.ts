@@ -71,6 +71,10 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     ).toMatch(/^[1-9]\d* records received/);
   });
 
+  test("packets leave marked as they came, and free to be fragmented", async () => {
+    expect(await sanitized("headers", "address,undefined", engine, [])).toBe("marked as they came\n");
+  });
+
   test.each(["thread", "address,undefined"])(
     "relay ports and routes come and go under load (%s)",
     async (sanitizer) => {

@@ -33,6 +33,10 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
   // A kernel that knows no trains of packets hands them over one by one.
   set(fd, SOL_UDP, UDP_GRO, 1);
   set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (at.family == 4) set(fd, IPPROTO_IP, IP_RECVTOS, 1);
+  else set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+  // RFC 8656 section 14: packets leave as if those that they came in had been free to be fragmented, as we cannot know.
+  if (at.family == 4) set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   SocketAddress address;
   writeSocketAddress(address, at, at.port);
   if (bind(fd, &address.any, lengthOf(at)) == 0) return 0;

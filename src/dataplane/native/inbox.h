@@ -25,25 +25,31 @@ struct Arrival {
   uint32_t segment;
   /** Packets that the kernel has dropped for want of room since the socket was opened; 0 if it does not say. */
   uint32_t overflowed;
+  /** DSCP and ECN, in one byte as IP has them. */
+  uint8_t trafficClass;
   const SocketAddress* from;
 };
 
 struct Control {
-  /** Both of them are four bytes: UDP_GRO, and SO_RXQ_OVFL. */
-  alignas(cmsghdr) uint8_t bytes[2 * CMSG_SPACE(sizeof(uint32_t))];
+  /** No more than four bytes each: UDP_GRO, SO_RXQ_OVFL, and IP_TOS or IPV6_TCLASS. */
+  alignas(cmsghdr) uint8_t bytes[3 * CMSG_SPACE(sizeof(uint32_t))];
 };
 
 /** `header` has the control messages that came with it. */
 inline Arrival arrivalOf(msghdr& header, uint8_t* bytes, uint32_t length, const SocketAddress* from) {
   uint32_t segment = length;
   uint32_t overflowed = 0;
+  uint8_t trafficClass = 0;
   for (cmsghdr* control = CMSG_FIRSTHDR(&header); control; control = CMSG_NXTHDR(&header, control)) {
+    if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS) trafficClass = *CMSG_DATA(control);
+    if (control->cmsg_len < CMSG_LEN(sizeof(uint32_t))) continue;
     uint32_t value;
     std::memcpy(&value, CMSG_DATA(control), sizeof value);
+    if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS) trafficClass = static_cast<uint8_t>(value);
     if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO && value > 0) segment = value;
     if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) overflowed = value;
   }
-  return {bytes, length, segment, overflowed, from};
+  return {bytes, length, segment, overflowed, trafficClass, from};
 }
 
 class Inbox {

@@ -57,9 +57,9 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       send(command, bytes);
       break;
     case Command::Kind::arrive:
-      if (isRelay(command.socket)) fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0}, command.hops);
-      else if (!isSession(command.socket)) fromClient(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
-      else if (dtls_->has(sessionOf(command.socket))) judge(command.socket, command.peer.peer, {bytes, command.length, 0}, true);
+      if (isRelay(command.socket)) fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, command.hops);
+      else if (!isSession(command.socket)) fromClient(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
+      else if (dtls_->has(sessionOf(command.socket))) judge(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
       break;
     case Command::Kind::stop:
       isStopped_ = true;
@@ -90,7 +90,7 @@ void Worker::announceClosed(uint32_t socket) {
 /** What the controller sends to a peer, or to a client over DTLS. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
   if (isSession(command.socket)) return encrypt(command.socket, command.peer.peer, bytes, command.length, {});
-  const Payload payload{bytes, command.length, 0};
+  const Payload payload{bytes, command.length, 0, 0};
   if (!isHere(command.socket)) return;
   const Leg& to = command.peer;
   if (to.mayLeave) table_.open(command.socket, to.peer);

@@ -23,12 +23,13 @@ Outbox::Outbox() {
 
 void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account) {
   const uint32_t bytes = frame.bytes();
-  const bool joins = count_ > 0 && trains_[count_ - 1].account == account && fits(trains_[count_ - 1], fd, to, port, bytes);
+  const bool joins = count_ > 0 && trains_[count_ - 1].account == account && fits(trains_[count_ - 1], fd, to, port, frame);
   if (!joins) {
     Train& train = trains_[count_];
     writeSocketAddress(train.to, to, port);
     train.endpoint = to;
     train.port = port;
+    train.trafficClass = frame.trafficClass;
     train.fd = fd;
     train.segment = bytes;
     train.packets = train.bytes = train.payloadBytes = 0;
@@ -38,8 +39,6 @@ void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, 
     header.msg_namelen = lengthOf(to);
     header.msg_iov = &iovecs_[pieces_];
     header.msg_iovlen = 0;
-    header.msg_control = nullptr;
-    header.msg_controllen = 0;
     count_++;
   }
   Train& train = trains_[count_ - 1];
@@ -57,9 +56,10 @@ void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, 
   if (frame.paddingBytes > 0) put(message, zeros, frame.paddingBytes);
 }
 
-bool Outbox::fits(const Train& train, int fd, const Endpoint& to, uint16_t port, uint32_t bytes) const {
+bool Outbox::fits(const Train& train, int fd, const Endpoint& to, uint16_t port, const Frame& frame) const {
+  const uint32_t bytes = frame.bytes();
   return maySegment_ && train.fd == fd && train.port == port && !train.isClosed && bytes > 0 && bytes <= train.segment &&
-         train.packets < mostSegments && train.bytes + bytes <= mostTrainBytes && train.endpoint == to;
+         train.packets < mostSegments && train.trafficClass == frame.trafficClass && train.bytes + bytes <= mostTrainBytes && train.endpoint == to;
 }
 
 /** What lies right behind the piece before it becomes part of that. */
@@ -81,20 +81,32 @@ void Outbox::flush(uint64_t& lost) {
     Train& train = trains_[i];
     // Before it leaves, so that whoever has got a packet finds it counted.
     train.account.add(train.packets, train.payloadBytes);
-    if (train.packets == 1) continue;
-    msghdr& header = messages_[i].msg_hdr;
-    header.msg_control = train.control;
-    header.msg_controllen = sizeof train.control;
-    cmsghdr* control = CMSG_FIRSTHDR(&header);
-    control->cmsg_level = SOL_UDP;
-    control->cmsg_type = UDP_SEGMENT;
-    control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-    const auto segment = static_cast<uint16_t>(train.segment);
-    std::memcpy(CMSG_DATA(control), &segment, sizeof segment);
+    writeControl(i, true);
   }
   if (ring_ && count_ > 1) sendByRing(lost);
   else sendByCalls(lost);
   count_ = pieces_ = scratchUsed_ = 0;
+}
+
+/** What the kernel is told beside the bytes: how to mark them and, of a train as a whole, where to cut it. */
+void Outbox::writeControl(unsigned at, bool isWhole) {
+  Train& train = trains_[at];
+  size_t length = 0;
+  const auto write = [&](int level, int type, const auto& value) {
+    auto* control = reinterpret_cast<cmsghdr*>(train.control + length);
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(sizeof value);
+    std::memcpy(CMSG_DATA(control), &value, sizeof value);
+    length += CMSG_SPACE(sizeof value);
+  };
+  if (train.trafficClass != 0) {
+    const bool isIpv4 = train.endpoint.family == 4;
+    write(isIpv4 ? IPPROTO_IP : IPPROTO_IPV6, isIpv4 ? IP_TOS : IPV6_TCLASS, int{train.trafficClass});
+  }
+  if (train.packets > 1 && isWhole) write(SOL_UDP, UDP_SEGMENT, static_cast<uint16_t>(train.segment));
+  messages_[at].msg_hdr.msg_control = length > 0 ? train.control : nullptr;
+  messages_[at].msg_hdr.msg_controllen = length;
 }
 
 /** All are done when the call returns, since none may wait for room. */
@@ -153,6 +165,7 @@ void Outbox::failed(unsigned at, int error, uint64_t& lost) {
 
 void Outbox::sendApart(unsigned at, uint64_t& lost) {
   const Train& train = trains_[at];
+  writeControl(at, false);
   const msghdr whole = messages_[at].msg_hdr;
   iovec pieces[4];
   size_t piece = 0;
@@ -163,8 +176,6 @@ void Outbox::sendApart(unsigned at, uint64_t& lost) {
     msghdr one = whole;
     one.msg_iov = pieces;
     one.msg_iovlen = 0;
-    one.msg_control = nullptr;
-    one.msg_controllen = 0;
     while (wanted > 0) {
       const iovec& source = whole.msg_iov[piece];
       const size_t length = source.iov_len - used < wanted ? source.iov_len - used : wanted;

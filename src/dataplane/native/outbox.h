@@ -14,13 +14,14 @@
 
 namespace sluice {
 
-/** What precedes the payload, the payload, and how many zeros follow. */
+/** What precedes the payload, the payload, how many zeros follow, and DSCP and ECN of the packet that it came in. */
 struct Frame {
   const uint8_t* header;
   uint32_t headerBytes;
   const uint8_t* payload;
   uint32_t payloadBytes;
   uint32_t paddingBytes;
+  uint8_t trafficClass;
 
   uint32_t bytes() const { return headerBytes + payloadBytes + paddingBytes; }
 };
@@ -47,6 +48,7 @@ class Outbox {
     SocketAddress to;
     Endpoint endpoint;
     uint16_t port;
+    uint8_t trafficClass;
     int fd;
     uint32_t segment;
     uint32_t packets;
@@ -55,10 +57,12 @@ class Outbox {
     /** Nothing may follow a segment shorter than the others. */
     bool isClosed;
     Account account;
-    alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(uint16_t))];
+    /** Room for a traffic class and the length of segments. */
+    alignas(cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t))];
   };
 
-  bool fits(const Train& train, int fd, const Endpoint& to, uint16_t port, uint32_t bytes) const;
+  bool fits(const Train& train, int fd, const Endpoint& to, uint16_t port, const Frame& frame) const;
+  void writeControl(unsigned at, bool isWhole);
   void put(mmsghdr& message, const void* at, size_t length);
   void sendByRing(uint64_t& lost);
   void sendByCalls(uint64_t& lost);

@@ -23,7 +23,9 @@ struct Record {
   uint8_t hops;
   uint16_t toPort;
   uint32_t socket;
-  uint32_t mayLeave;
+  uint8_t mayLeave;
+  uint8_t trafficClass;
+  uint8_t reserved[2];
 
   Endpoint from() const { return {Address::of(address, family), port, family}; }
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }

@@ -45,7 +45,7 @@ void Worker::toSession(const Leg& to, const Endpoint& peer, const Payload& paylo
 void Worker::encrypt(uint32_t socket, const Endpoint& client, const uint8_t* bytes, uint32_t length,
                      const Counted& counted) {
   if (const unsigned home = shared_.homeOf(client); home != index_) {
-    if (!cross(home, intoSession, socket, client, bytes, length)) return;
+    if (!cross(home, intoSession, socket, client, {const_cast<uint8_t*>(bytes), length, 0, 0})) return;
     counted.account.add(1, counted.payloadBytes);
     commit(home);
     return;

@@ -200,8 +200,9 @@ void Worker::receive(uint32_t socket, const Arrival& arrival) {
   do {
     const uint32_t length = std::min(arrival.segment, arrival.length - at);
     const uint32_t room = at == 0 ? Inbox::headroom : 0;
-    if (isRelay(socket)) fromPeer(socket, from, {arrival.bytes + at, length, room}, 0);
-    else fromClient(socket, from, {arrival.bytes + at, length, room}, false);
+    const Payload packet{arrival.bytes + at, length, room, arrival.trafficClass};
+    if (isRelay(socket)) fromPeer(socket, from, packet, 0);
+    else fromClient(socket, from, packet, false);
     at += length;
   } while (at < arrival.length);
 }
@@ -227,7 +228,7 @@ void Worker::flush() {
 void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
   if (const unsigned home = shared_.homeOf(from); home != index_) {
     bump(counters_.strays, 1);
-    if (Record* record = cross(home, atListener, socket, from, packet.bytes, packet.length)) commit(home);
+    if (Record* record = cross(home, atListener, socket, from, packet)) commit(home);
     return;
   }
   if (sockets_[socket].isSecure) dtls_->receive(socket, from, packet.bytes, packet.length, now_);
@@ -235,7 +236,7 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& pa
 }
 
 void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
-  const auto [bytes, length, room] = packet;
+  const auto [bytes, length, room, trafficClass] = packet;
   // Binding answers are counted as UDP's, so that over DTLS they are left to the controller.
   const Shortcuts shortcuts{shared_.shortcuts.binding && !isSession(socket), shared_.shortcuts.send};
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shortcuts);
@@ -256,7 +257,7 @@ void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet,
         return handUp(socket, from, bytes, length);
       [[fallthrough]];
     case Fate::forward:
-      follow(verdict, from, {bytes + verdict.offset, verdict.length, room + verdict.offset}, 0);
+      follow(verdict, from, {bytes + verdict.offset, verdict.length, room + verdict.offset, trafficClass}, 0);
   }
 }
 
@@ -304,7 +305,7 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
   const Relay& relay = shared_.relays[slotOf(to.socket)];
   if (relay.worker != index_) {
     // The route's client is not whom the port was opened for. Its worker asks who owns the destination, too.
-    if (Record* record = cross(relay.worker, outOfRelay, to.socket, to.peer, payload.bytes, payload.length)) {
+    if (Record* record = cross(relay.worker, outOfRelay, to.socket, to.peer, payload)) {
       record->ownAddress = to.ownAddress;
       record->toPort = port;
       record->mayLeave = mayLeave;
@@ -317,7 +318,7 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
     account.add(1, payload.length);
     toOwn(owner, to, port, payload, hops + 1);
   } else {
-    toPeers_.add(relay.fd, to.peer, port, {payload.bytes, 0, payload.bytes, payload.length, 0}, account);
+    toPeers_.add(relay.fd, to.peer, port, {payload.bytes, 0, payload.bytes, payload.length, 0, payload.trafficClass}, account);
     if (toPeers_.isFull()) sendAll();
   }
 }
@@ -343,7 +344,7 @@ void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& 
   const uint32_t socket = Owners::slotAt(owner) + maxListeners;
   const unsigned worker = Owners::workerAt(owner);
   if (worker == index_) return fromPeer(socket, from, payload, hops);
-  if (Record* record = cross(worker, atRelay, socket, from, payload.bytes, payload.length)) {
+  if (Record* record = cross(worker, atRelay, socket, from, payload)) {
     record->hops = static_cast<uint8_t>(hops);
     commit(worker);
   }
@@ -359,7 +360,8 @@ void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payloa
     counters_.drop(Drop::congested);
     return;
   }
-  const Frame frame{end - headerBytes, headerBytes, payload.bytes, payload.length, paddingOf(to.framing, payload.length)};
+  const Frame frame{end - headerBytes, headerBytes, payload.bytes, payload.length, paddingOf(to.framing, payload.length),
+                    payload.trafficClass};
   toClients_.add(sockets_[to.socket].fd, to.peer, to.peer.port, frame, account);
   if (toClients_.isFull()) sendAll();
 }
@@ -368,7 +370,7 @@ void Worker::answer(uint32_t socket, const Endpoint& from, const uint8_t* reques
   uint8_t* bytes = toClients_.scratch();
   toClients_.scratch();
   const uint32_t length = writeBindingAnswer(bytes, request, from, hasFingerprint);
-  toClients_.add(sockets_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0}, {});
+  toClients_.add(sockets_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0, 0}, {});
   bump(counters_.answered, 1);
   if (toClients_.isFull()) sendAll();
 }
@@ -414,16 +416,16 @@ Account Worker::accountOf(uint32_t relaySocket, bool toPeer) {
   return toPeer ? Account{&usage.toPeer, &total.toPeer} : Account{&usage.toClient, &total.toClient};
 }
 
-Record* Worker::cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const uint8_t* bytes,
-                      uint32_t length) {
-  Record* record = shared_.crossings[worker][index_]->reserve(peer, length);
+Record* Worker::cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const Payload& payload) {
+  Record* record = shared_.crossings[worker][index_]->reserve(peer, payload.length);
   if (!record) {
     counters_.drop(Drop::congested);
     return nullptr;
   }
   record->kind = kind;
   record->socket = socket;
-  std::memcpy(record->bytes(), bytes, length);
+  record->trafficClass = payload.trafficClass;
+  std::memcpy(record->bytes(), payload.bytes, payload.length);
   return record;
 }
 
@@ -443,7 +445,7 @@ void Worker::takeCrossings() {
 
 void Worker::arrive(Record& record) {
   obey();
-  const Payload payload{record.bytes(), record.length, 0};
+  const Payload payload{record.bytes(), record.length, 0, record.trafficClass};
   if (record.kind == atListener) return fromClient(record.socket, record.from(), payload, false);
   if (record.kind == intoSession) return encrypt(record.socket, record.from(), payload.bytes, payload.length, {});
   if (!isHere(record.socket)) return counters_.drop(Drop::noPermission);

@@ -33,11 +33,12 @@ class Worker : private DtlsSurroundings {
   void join();
 
  private:
-  /** Payload of a packet, and how many bytes in front of it may be overwritten. */
+  /** Payload of a packet, how many bytes in front of it may be overwritten, and DSCP and ECN of the packet. */
   struct Payload {
     uint8_t* bytes;
     uint32_t length;
     uint32_t room;
+    uint8_t trafficClass;
   };
 
   struct Socket {
@@ -94,7 +95,7 @@ class Worker : private DtlsSurroundings {
   Account accountOf(uint32_t relaySocket, bool toPeer);
 
   /** For another worker, to be filled in further and then committed; nullptr if it was dropped for want of room. */
-  Record* cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const uint8_t* bytes, uint32_t length);
+  Record* cross(unsigned worker, uint8_t kind, uint32_t socket, const Endpoint& peer, const Payload& payload);
   void commit(unsigned worker);
   void takeCrossings();
   void arrive(Record& record);
