@@ -7,7 +7,8 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import type { Transport } from "../../src/contract.ts";
+import { reachableAddresses } from "../../src/config/relay-addresses.ts";
+import { familyOf, type Transport } from "../../src/contract.ts";
 import type { Relay } from "../../src/relay.ts";
 import { needs } from "./needs.ts";
 import { openRelay, packetsBothWays, portOf, users } from "./open-relay.ts";
@@ -76,8 +77,8 @@ describe.runIf(hasPrograms)("Chromium", { timeout: 60_000 }, () => {
     ] as const)("sees and hears the other side of a call, over %s here and %s there", async ([here, there]) => {
       const relayedBefore = [here, there].map((transport) => packetsBothWays(relay, transport));
       const [caller, callee] = [await openPage(), await openPage()];
-      const offer = await ask<string>(caller, "offer", [iceServer(here, "alice")]);
-      await ask(caller, "accept", await ask<string>(callee, "answer", [iceServer(there, "bob")], offer));
+      const offer = await ask<string>(caller, "offer", [iceServer(relay, here, "alice")]);
+      await ask(caller, "accept", await ask<string>(callee, "answer", [iceServer(relay, there, "bob")], offer));
 
       expect(await untilEnoughCame(caller)).toMatchObject({ local: "relay", remote: "relay", transport: here });
       expect(await untilEnoughCame(callee)).toMatchObject({ local: "relay", remote: "relay", transport: there });
@@ -85,13 +86,23 @@ describe.runIf(hasPrograms)("Chromium", { timeout: 60_000 }, () => {
         expect(packetsBothWays(relay, transport) - (relayedBefore[i] ?? 0)).toBeGreaterThan(fewestPackets);
       }
     });
+  });
 
-    function iceServer(transport: Transport, username: keyof typeof users): object {
-      const scheme = transport === "tls" ? "turns" : "turn";
-      const at = `${address}:${portOf(relay, transport)}`;
-      const urls = `${scheme}:${at}?transport=${transport === "udp" ? "udp" : "tcp"}`;
-      return { urls, username, credential: users[username] };
-    }
+  // It follows nobody to loopback.
+  const [reachable = ""] = reachableAddresses().filter((each) => familyOf(each) === 4);
+  const places = test.runIf(reachable !== "");
+  places.for(["udp", "tcp", "tls"] as const)("goes over %s where the relay sends it", async (transport) => {
+    const other = await openRelay({ folder, dataplane: "auto", address: reachable });
+    onTestFinished(() => other.stop());
+    const first = await openRelay({ folder, dataplane: "auto", address: reachable, alternate: other });
+    onTestFinished(() => first.stop());
+    const [caller, callee] = [await openPage(), await openPage()];
+    const offer = await ask<string>(caller, "offer", [iceServer(first, transport, "alice")]);
+    await ask(caller, "accept", await ask<string>(callee, "answer", [iceServer(first, transport, "bob")], offer));
+
+    expect(await untilEnoughCame(caller)).toMatchObject({ local: "relay", remote: "relay", transport });
+    expect(packetsBothWays(other, transport)).toBeGreaterThan(fewestPackets);
+    expect(packetsBothWays(first, transport)).toBe(0);
   });
 
   async function openPage(): Promise<Page> {
@@ -123,4 +134,12 @@ function untilEnoughCame(page: Page): Promise<Seen> {
     return seen;
   };
   return vi.waitFor(enoughCame, { timeout: 30_000, interval: 200 });
+}
+
+function iceServer(relay: Relay, transport: Transport, username: keyof typeof users): object {
+  const scheme = transport === "tls" ? "turns" : "turn";
+  const [listener] = relay.listeners;
+  const at = `${listener?.at.address}:${portOf(relay, transport)}`;
+  const urls = `${scheme}:${at}?transport=${transport === "udp" ? "udp" : "tcp"}`;
+  return { urls, username, credential: users[username] };
 }

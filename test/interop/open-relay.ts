@@ -16,10 +16,14 @@ export interface RelayWishes {
   readonly port?: number;
   /** Or the next that is free; 0 for any. */
   readonly tlsPort?: number;
+  /** Where it sends everybody. */
+  readonly alternate?: Relay;
 }
 
 /** With the quotas and limits of a fresh install. Peers may be on loopback. */
-export function openRelay({ folder, dataplane, address, port = 0, tlsPort = 0 }: RelayWishes): Promise<Relay> {
+export function openRelay(wishes: RelayWishes): Promise<Relay> {
+  const { folder, dataplane, address, port = 0, tlsPort = 0, alternate } = wishes;
+  const at = alternate?.listeners.map(({ transport, at }) => `${transport}://${at.address}:${at.port}`);
   const flags = {
     listen: [`udp://${address}:${port}`, `tcp://${address}:${port}`, `tls://${address}:${tlsPort}`],
     tls: makeCertificate(folder, ["localhost"]),
@@ -27,6 +31,7 @@ export function openRelay({ folder, dataplane, address, port = 0, tlsPort = 0 }:
     dataplane,
     loopback: true,
     "relay-address": address,
+    "alternate-servers": { when: "always", servers: at ? [{ at }] : [] },
     metrics: "none",
     log: { level: "silent" },
   };
