@@ -42,6 +42,10 @@ export class Allocations {
     return [...this.#byTuple.values()];
   }
 
+  get isFull(): boolean {
+    return this.#byTuple.size >= this.#limits.allocations;
+  }
+
   /** May be past its end, until `due` has given it out. */
   find({ key }: Pick<FiveTuple, "key">): Allocation | undefined {
     return this.#byTuple.get(key) ?? this.#expected.get(key);
@@ -54,10 +58,10 @@ export class Allocations {
 
   /** Why there cannot be one more for this user at this address, if there cannot. */
   refusalOfOneMore(user: string, tuple: FiveTuple): Refusal | undefined {
-    const { allocations, allocationsPerUser } = this.#limits;
+    const { allocationsPerUser } = this.#limits;
     if ((this.#perUser.get(user) ?? 0) >= allocationsPerUser) return refuse(486);
     if (!this.#hasRoomAt(tuple)) return refuse(486);
-    return this.#byTuple.size >= allocations ? refuse(508) : undefined;
+    return this.isFull ? refuse(508) : undefined;
   }
 
   /** Why this one cannot go there, if it cannot. */

@@ -1,11 +1,11 @@
-// Other servers that clients are sent to (RFC 8489 section 10, RFC 8656 section 7.2 step 11). Only who has shown valid
-// credentials is, and only for a new allocation: so the answer has their integrity, and nobody floods others with it.
+// Other servers that clients are sent to for a new allocation (RFC 8489 section 10, RFC 8656 section 7.2 step 11): at the
+// first word, or, with integrity, when they have shown their credentials. The answer to a stranger is 64 bytes at most.
 
 import { createHmac } from "node:crypto";
 import { type Endpoint, familyOf, type Transport } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { parseEndpointUrl } from "../stun/endpoint-url.ts";
-import { type AuthenticRequest, type Refusal, refuse } from "./request.ts";
+import { type AuthenticRequest, type Refusal, type Request, refuse } from "./request.ts";
 
 export interface AlternateServer {
   /** Where it is to be reached. */
@@ -49,6 +49,16 @@ export class Alternates {
     this.#isDraining = true;
   }
 
+  /**
+   * Where a client that has shown nothing yet is to go, if it is known already that there is nothing here for it. Browsers
+   * follow only then: they take a nonce along, and take a 438 of the alternate for its last word.
+   */
+  refusalOfStranger(request: Request, isFull: boolean): Refusal | undefined {
+    const { when } = this.#options;
+    const isDue = this.#isDraining || when === "always" || (when === "full" && isFull);
+    return isDue ? this.#redirection(request) : undefined;
+  }
+
   /** Why a new allocation is not to be had here, whatever it would be. */
   refusalOf(request: AuthenticRequest): Refusal | undefined {
     const wished = this.#redirectionAsWished(request);
@@ -58,7 +68,7 @@ export class Alternates {
   }
 
   /** What to say to who would have had one, were there any left. */
-  refusalForCapacity(request: AuthenticRequest): Refusal {
+  refusalForCapacity(request: Request): Refusal {
     return (this.#options.when === "draining" ? undefined : this.#redirection(request)) ?? refuse(508);
   }
 
@@ -72,7 +82,7 @@ export class Alternates {
    * Each client always to the same server, for as long as that is in the list: rendezvous hashing, by which a weight of
    * two gets twice the clients that a weight of one does.
    */
-  #redirection(request: AuthenticRequest): Refusal | undefined {
+  #redirection(request: Request): Refusal | undefined {
     let best: { readonly refusal: Refusal; readonly score: number } | undefined;
     for (const server of this.#options.servers) {
       const refusal = redirection(request, server);
@@ -84,16 +94,16 @@ export class Alternates {
   }
 
   /** More than 0 and less than 1, even among clients. */
-  #fractionOf({ tuple, identity }: AuthenticRequest, { at, name }: AlternateServer): number {
+  #fractionOf({ tuple }: Request, { at, name }: AlternateServer): number {
     const hash = createHmac("sha256", this.#key)
-      .update(JSON.stringify([identity.credential.user, tuple.from.address, at, name]))
+      .update(JSON.stringify([tuple.from.address, at, name]))
       .digest();
     return (hash.readUIntBE(0, 6) + 0.5) / 2 ** 48;
   }
 }
 
 /** If it is to be reached by the transport and from the family of the client. */
-function redirection({ tuple }: AuthenticRequest, { at, name }: AlternateServer): Refusal | undefined {
+function redirection({ tuple }: Request, { at, name }: AlternateServer): Refusal | undefined {
   const { transport } = tuple.on;
   const reachable = at.filter((door) => door.transport === transport).map((door) => door.at);
   const family = familyOf(tuple.from.address);

@@ -30,7 +30,7 @@ import {
   refuse,
   transactionOf,
 } from "./request.ts";
-import { abandon, allocate, failed, opened } from "./requests/allocate.ts";
+import { abandon, allocate, failed, opened, redirectionOfStranger } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
 import { channelData } from "./requests/channel-data.ts";
@@ -225,6 +225,8 @@ export class TurnServer implements Machine {
 
     // Nothing can come of so little, and a challenge would be three times its size.
     if (bytes.length < smallestAllocateBytes) return this.#answerStranger(request, refuse(400));
+    const elsewhere = redirectionOfStranger(request, this.#turn);
+    if (elsewhere) return this.#answerStranger(request, elsewhere);
     const identity = this.#mechanism.identify(request);
     if ("postponed" in identity) return [...identity.postponed];
     if ("refused" in identity) return this.#answerStranger(request, identity);

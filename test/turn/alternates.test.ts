@@ -5,7 +5,7 @@ import { decode, encode, type Message } from "../../src/stun/message.ts";
 import { type AlternateServer, type AlternatesOptions, parseAlternateDoors } from "../../src/turn/alternates.ts";
 import { authenticator } from "../../src/turn/credentials.ts";
 import { offeredAlgorithms } from "../../src/turn/password-algorithms.ts";
-import { codeOf, peer, secret, tcpListener, udpListener, users, World } from "./world.ts";
+import { type Client, codeOf, peer, secret, tcpListener, udpListener, users, World } from "./world.ts";
 
 const udp = { requestedTransport: 17 };
 
@@ -26,6 +26,12 @@ function drain(world: World): void {
   expect(world.hears({ is: "ordered", order: { order: "drain" } })).toEqual([]);
 }
 
+/** Asks for an allocation with credentials, with a nonce that it has from elsewhere. */
+function allocates(client: Client): Message {
+  client.nonce ||= client.asksBare("refresh", { lifetime: 0, software: "a client" }).attributes.nonce ?? "";
+  return client.asks("allocate", udp);
+}
+
 /** Where a client is sent, in order; nothing if it is not. */
 function sentTo(answer: Message): readonly string[] {
   const { alternateServer = [] } = answer.attributes;
@@ -38,7 +44,7 @@ describe("while a relay drains", () => {
     const world = worldWith({});
     const client = world.client();
     drain(world);
-    const answer = client.asks("allocate", udp);
+    const answer = allocates(client);
     expect(sentTo(answer)).toEqual(["203.0.113.1 3478"]);
     expect(answer.attributes.errorCode?.reason).toBe("Try Alternate");
     expect(world.actions.map((action) => action.do)).toEqual(["send"]);
@@ -48,7 +54,7 @@ describe("while a relay drains", () => {
   test("where there is no alternate it is refused with 508", () => {
     const world = worldWith({ servers: [] });
     drain(world);
-    expect(codeOf(world.client().asks("allocate", udp))).toBe(508);
+    expect(codeOf(allocates(world.client()))).toBe(508);
   });
 
   test("an allocation that is there goes on: refreshed, with new permissions, and its Allocate said again", () => {
@@ -59,7 +65,7 @@ describe("while a relay drains", () => {
     const [first] = client.sends(allocate);
     drain(world);
     expect(client.sends(allocate)).toEqual([first]);
-    expect(codeOf(client.asks("allocate", udp))).toBe(437);
+    expect(codeOf(allocates(client))).toBe(437);
     for (let passed = 0; passed < 3600; passed += 300) {
       world.passes(300);
       client.nonce = "";
@@ -68,7 +74,7 @@ describe("while a relay drains", () => {
     }
     expect(world.server.allocations()).toHaveLength(1);
     client.asks("refresh", { lifetime: 0 });
-    expect(codeOf(client.asks("allocate", udp))).toBe(300);
+    expect(codeOf(allocates(client))).toBe(300);
   });
 
   test("a port that was reserved before is had all the same", () => {
@@ -76,7 +82,11 @@ describe("while a relay drains", () => {
     const first = world.client();
     const { reservationToken } = first.asks("allocate", { ...udp, evenPort: { reservesNext: true } }).attributes;
     drain(world);
-    expect(codeOf(world.client("198.51.100.7", { port: 9 }).asks("allocate", { ...udp, reservationToken }))).toBe(0);
+    const second = world.client("198.51.100.7", { port: 9 });
+    const challenge = second.asksBare("allocate", { ...udp, reservationToken });
+    expect(codeOf(challenge)).toBe(401);
+    second.nonce = challenge.attributes.nonce ?? "";
+    expect(codeOf(second.asks("allocate", { ...udp, reservationToken }))).toBe(0);
   });
 
   test("Binding requests are answered as ever (RFC 8489 section 12)", () => {
@@ -86,28 +96,61 @@ describe("while a relay drains", () => {
   });
 });
 
-describe("nobody is sent elsewhere who has not shown who he is", () => {
-  test.each<Transport>(["udp", "tcp", "tls"])(
-    "over %s: he is asked for credentials, in an answer as small as ever",
-    (transport) => {
-      const world = worldWith({ when: "always", servers: [server("203.0.113.1", { name: "x".repeat(255) })] });
-      const client = world.client("198.51.100.7", { transport });
+describe("a client that has shown nothing yet", () => {
+  const both = server("203.0.113.1", { urls: ["udp://203.0.113.1:3478", "udp://[2001:db8::1]:3478"] });
+
+  test.each(["198.51.100.7", "2001:db8:7::7"])(
+    "is sent elsewhere from %s at its first word, in few bytes",
+    (address) => {
+      const world = worldWith({ servers: [both] });
+      drain(world);
+      const client = world.client(address);
       const request = encode(client.request("allocate", udp));
       const [answer = new Uint8Array()] = client.sends(request);
-      expect(decode(answer)?.attributes.errorCode?.code).toBe(401);
-      if (transport === "udp") expect(answer.length).toBeLessThanOrEqual(2.5 * request.length);
-      client.fetchNonce();
-      client.password = "wrong";
-      const [refused = new Uint8Array()] = client.sends(client.sign(client.request("allocate", udp)));
-      expect(decode(refused)?.attributes).toMatchObject({ errorCode: { code: 401 } });
-      expect(decode(refused)?.attributes.alternateServer).toBeUndefined();
+      expect(decode(answer)?.attributes).toMatchObject({ errorCode: { code: 300, reason: "" } });
+      expect(decode(answer)?.attributes.alternateServer).toHaveLength(2);
+      expect(request.length).toBe(28);
+      expect(answer.length).toBe(64);
     },
   );
 
-  test("and the answer is protected as the request was, with SHA-256 if that was used", () => {
+  test("is asked for credentials where there is an allocation to be had, or no alternate", () => {
+    expect(codeOf(worldWith({ when: "full" }).client().asksBare("allocate", udp))).toBe(401);
+    const world = worldWith({ servers: [] });
+    drain(world);
+    expect(codeOf(world.client().asksBare("allocate", udp))).toBe(401);
+  });
+
+  test("is sent elsewhere where all allocations are taken", () => {
+    const world = worldWith({ when: "full" }, { allocations: 1 });
+    world.client("198.51.100.1").allocates();
+    expect(codeOf(world.client("198.51.100.2").asksBare("allocate", udp))).toBe(300);
+    expect(codeOf(world.client("198.51.100.2").asksBare("refresh", { lifetime: 0 }))).toBe(401);
+  });
+
+  test("counts against the reply budget of its network", () => {
+    const world = new World({
+      alternates: { servers: [both], when: "always", isOurs: () => false },
+      replyRate: { repliesPerSecond: 1, burst: 3 },
+    });
+    const client = world.client();
+    const answers = Array.from({ length: 10 }, () => client.sends(encode(client.request("allocate", udp))).length);
+    expect(answers.filter((count) => count > 0)).toHaveLength(3);
+  });
+});
+
+describe("a client that shows credentials", () => {
+  test("is not sent elsewhere with a wrong password", () => {
+    const client = worldWith({ when: "always" }).client();
+    client.nonce = client.asksBare("refresh", { lifetime: 0, software: "a client" }).attributes.nonce ?? "";
+    client.password = "wrong";
+    expect(codeOf(client.hearsBack(client.sign(client.request("allocate", udp))))).toBe(401);
+  });
+
+  test("is answered with the protection that its request had, SHA-256 if that was used", () => {
     const world = worldWith({ when: "always" });
     const client = world.client("198.51.100.7", { transport: "tls" });
-    client.fetchNonce();
+    client.nonce = client.asksBare("refresh", { lifetime: 0 }).attributes.nonce ?? "";
     const choice = { passwordAlgorithms: offeredAlgorithms, passwordAlgorithm: offeredAlgorithms[1] };
     const request = client.sign(client.request("allocate", udp), { algorithm: "sha256" }, choice);
     const [answer = new Uint8Array()] = client.sends(request);
@@ -129,7 +172,7 @@ describe("an alternate is named", () => {
     ["2001:db8:7::7", "tls", []],
   ])("to %s over %s by its own transport, first of its family: %j", (address, transport, expected) => {
     const world = worldWith({ servers: [both], when: "always" });
-    expect(sentTo(world.client(address, { transport }).asks("allocate", udp))).toEqual(expected);
+    expect(sentTo(allocates(world.client(address, { transport })))).toEqual(expected);
   });
 
   test.each<[Transport, string | undefined]>([
@@ -138,7 +181,7 @@ describe("an alternate is named", () => {
     ["udp", undefined],
   ])("over %s with the name in its certificate as %s", (transport, expected) => {
     const world = worldWith({ servers: [server("203.0.113.1", { name: "relay2.example.org" })], when: "always" });
-    const { alternateDomain } = world.client("198.51.100.7", { transport }).asks("allocate", udp).attributes;
+    const { alternateDomain } = allocates(world.client("198.51.100.7", { transport })).attributes;
     expect(alternateDomain).toBe(expected);
   });
 
@@ -147,7 +190,7 @@ describe("an alternate is named", () => {
     const alsoOurs = server("203.0.113.9", { urls: ["udp://203.0.113.9:3478", "tcp://192.0.2.1:3478"], weight: 1000 });
     const world = worldWith({ servers: [ours, one, alsoOurs], when: "always" });
     for (let host = 1; host < 50; host++) {
-      expect(sentTo(world.client(`198.51.100.${host}`).asks("allocate", udp))).toEqual(["203.0.113.1 3478"]);
+      expect(sentTo(allocates(world.client(`198.51.100.${host}`)))).toEqual(["203.0.113.1 3478"]);
     }
   });
 
@@ -156,9 +199,9 @@ describe("an alternate is named", () => {
     let heavy = 0;
     for (let host = 0; host < 400; host++) {
       const client = world.client(`198.51.${host >> 8}.${host & 255}`);
-      const first = sentTo(client.asks("allocate", udp));
+      const first = sentTo(allocates(client));
       if (first[0] === "203.0.113.3 3478") heavy += 1;
-      expect(sentTo(world.client(client.tuple.from.address, { port: 9 }).asks("allocate", udp))).toEqual(first);
+      expect(sentTo(allocates(world.client(client.tuple.from.address, { port: 9 })))).toEqual(first);
     }
     expect(heavy).toBeGreaterThan(260);
     expect(heavy).toBeLessThan(340);
@@ -173,7 +216,7 @@ describe("a relay that is full", () => {
   ])("and sends clients elsewhere when %s answers %i", (when, code) => {
     const world = worldWith({ when }, { allocations: 1 });
     if (when !== "always") world.client("198.51.100.1").allocates();
-    expect(codeOf(world.client("198.51.100.2").asks("allocate", udp))).toBe(code);
+    expect(codeOf(allocates(world.client("198.51.100.2")))).toBe(code);
   });
 
   test("of relay ports is full, too", () => {
@@ -197,7 +240,7 @@ describe("a relay that is full", () => {
       limits: { allocationsPerUser: 1 },
     });
     world.client("198.51.100.1").allocates();
-    expect(codeOf(world.client("198.51.100.2").asks("allocate", udp))).toBe(486);
+    expect(codeOf(allocates(world.client("198.51.100.2")))).toBe(486);
   });
 });
 
@@ -212,9 +255,9 @@ describe("a user whom somebody wants elsewhere", () => {
 
   test("is sent there, before any other", () => {
     const world = worldOf(server("203.0.113.77"));
-    expect(sentTo(world.client().asks("allocate", udp))).toEqual(["203.0.113.77 3478"]);
+    expect(sentTo(allocates(world.client()))).toEqual(["203.0.113.77 3478"]);
     drain(world);
-    expect(sentTo(world.client().asks("allocate", udp))).toEqual(["203.0.113.77 3478"]);
+    expect(sentTo(allocates(world.client()))).toEqual(["203.0.113.77 3478"]);
   });
 
   test.each([
@@ -224,7 +267,7 @@ describe("a user whom somebody wants elsewhere", () => {
     const world = worldOf(alternate);
     world.client().allocates();
     drain(world);
-    expect(sentTo(world.client("198.51.100.8").asks("allocate", udp))).toEqual(["203.0.113.1 3478"]);
+    expect(sentTo(allocates(world.client("198.51.100.8")))).toEqual(["203.0.113.1 3478"]);
   });
 });
 

@@ -4,6 +4,7 @@
 import type { Action, Endpoint, Fact, Family, Millis, RelayPortWish, SocketId } from "../../contract.ts";
 import { reasonPhrases } from "../../stun/error-codes.ts";
 import type { Message } from "../../stun/message.ts";
+import { Method } from "../../stun/methods.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
 import { limitsOf } from "../rates.ts";
@@ -13,6 +14,7 @@ import {
   isOnStream,
   type Outcome,
   type Refusal,
+  type Request,
   refuse,
   transactionOf,
 } from "../request.ts";
@@ -65,6 +67,16 @@ export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const grant = allocated(now, { ...opening, ports: [reservation] }, turn);
   const assignment: Action = { do: "assign-relay", relay: reservation.relay, via: tuple.via };
   return { ...grant, actions: [assignment, ...grant.actions] };
+}
+
+/** Where a first Allocate is sent at once, before anybody is asked for credentials. */
+export function redirectionOfStranger(request: Request, turn: Turn): Refusal | undefined {
+  const { message, tuple } = request;
+  const { messageIntegrity, messageIntegritySha256, reservationToken } = message.attributes;
+  const hasShown = messageIntegrity ?? messageIntegritySha256 ?? reservationToken;
+  const isFirst = message.method === Method.allocate && hasShown === undefined;
+  if (!isFirst || turn.allocations.find(tuple)) return undefined;
+  return turn.alternates.refusalOfStranger(request, turn.allocations.isFull);
 }
 
 /** The answer to a retransmission: what the first one got, if that is known already. */
