@@ -17,7 +17,7 @@ const planes = obstacleToNative() ? (["portable"] as const) : (["portable", "nat
 /** Packets between two looks at whether the relay keeps up. */
 const burst = 500;
 const looks = 10;
-/** In the second half. The heap of V8 breathes by a little less. */
+/** In the second half. The heap of V8 breathes by less. */
 const mostGrowthMegabytes = 15;
 const strangers = 40;
 
