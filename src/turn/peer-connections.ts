@@ -1,5 +1,5 @@
 // The stream connections between TCP allocations and their peers: found by their CONNECTION-ID, counted against the
-// quotas, and ended unless a client takes them in time (RFC 6062 sections 5.2 to 5.5).
+// quotas, and ended unless a client takes them in time (RFC 6062 sections 5.2 to 5.5, which are cited from memory).
 
 import { createHmac } from "node:crypto";
 import { Calendar } from "../calendar.ts";
