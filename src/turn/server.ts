@@ -25,6 +25,7 @@ import {
   fiveTuple,
   grant,
   type Identity,
+  isOnStream,
   type Outcome,
   type Request,
   refuse,
@@ -219,7 +220,7 @@ export class TurnServer implements Machine {
   #answer(request: Request): Action[] {
     const { bytes, message } = request;
     const { method } = message;
-    if (!this.#methods.has(method)) return [];
+    if (!this.#methods.has(method)) return this.#answerUnknown(request);
     if (message.malformed.includes(brokenList)) return this.#answerStranger(request, refuse(400));
     if (method === Method.binding) return this.#answerStranger(request, this.#bind(request));
 
@@ -235,6 +236,12 @@ export class TurnServer implements Machine {
     const authentic = { ...request, identity };
     const arrived = this.#welcome(authentic);
     return [...expired, ...arrived, ...this.#conclude(request, this.#decide(authentic), identity)];
+  }
+
+  /** It is discarded (RFC 8489 section 6.3); but planes read nothing behind a ConnectionBind before that is answered. */
+  #answerUnknown(request: Request): Action[] {
+    const isAwaited = request.message.method === Method.connectionBind && isOnStream(request.tuple);
+    return isAwaited ? this.#answerStranger(request, refuse(400)) : [];
   }
 
   /** Over a stream nobody asks in another's name, so nothing is counted there. */

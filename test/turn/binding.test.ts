@@ -127,6 +127,11 @@ describe("a method that is none of ours", () => {
     expect(client.sends(encode(client.request(method)))).toEqual([]);
   });
 
+  test("ConnectionBind is answered over streams all the same, since planes read nothing behind it before", () => {
+    const client = new World().client("198.51.100.7", { transport: "tcp" });
+    expect(codeOf(client.asksBare("connectionBind"))).toBe(400);
+  });
+
   test("a Send request is not answered, for Send is an indication", () => {
     const client = new World().client();
     expect(client.sends(encode(client.request("send")))).toEqual([]);
