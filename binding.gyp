@@ -12,6 +12,7 @@
         "src/dataplane/native/judge.cpp",
         "src/dataplane/native/orders.cpp",
         "src/dataplane/native/outbox.cpp",
+        "src/dataplane/native/turns.cpp",
         "src/dataplane/native/worker-dtls.cpp",
         "src/dataplane/native/worker.cpp"
       ],

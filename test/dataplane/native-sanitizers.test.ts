@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
-const engine = ["engine", "worker", "worker-dtls", "orders", "outbox", "judge", ...dtls];
+const engine = ["engine", "turns", "worker", "worker-dtls", "orders", "outbox", "judge", ...dtls];
 const seconds = "2";
 
 // Who could build the plane can build these.
