@@ -53,7 +53,11 @@ describe("a TCP allocation", () => {
     const client = world.client("198.51.100.7", { transport: "tcp" });
     expect(codeOf(client.asks("allocate", tcp))).toBe(442);
     expect(client.sends(client.sign(client.request("connect", { xorPeerAddress: [peer] })))).toEqual([]);
-    expect(client.sends(client.sign(client.request("connectionBind", { connectionId: 1 })))).toEqual([]);
+    // What is behind it in the stream waits for an answer.
+    const bind = client.sign(client.request("connectionBind", { connectionId: 1 }));
+    expect(client.sends(bind).map(decode)).toMatchObject([
+      { class: "error", attributes: { errorCode: { code: 400 } } },
+    ]);
   });
 
   test.each(["tcp", "tls"] as const)("is had over %s, and its port is one of TCP", (transport) => {
