@@ -6,7 +6,7 @@ import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { authenticator } from "../../src/turn/credentials.ts";
 import { makeCertificate } from "../dataplane/certificate-files.ts";
 import { needs } from "../interop/needs.ts";
@@ -67,13 +67,14 @@ describe("the first run", () => {
   });
 
   test("takes the next free port when 3478 is taken, and says so", async () => {
-    const occupant = createSocket("udp4");
-    onTestFinished(() => void occupant.close());
-    await new Promise<void>((resolve) => {
-      // If somebody else has it already, it is as taken as can be.
-      occupant.once("error", () => resolve());
-      occupant.bind({ address: "127.0.0.1", port: 3478, exclusive: true }, resolve);
-    });
+    // Who has it already may be about to end. If somebody keeps it, it is as taken as can be.
+    const occupied = async () => {
+      const occupant = createSocket("udp4");
+      onTestFinished(() => void occupant.close());
+      occupant.bind({ address: "127.0.0.1", port: 3478, exclusive: true });
+      await once(occupant, "listening");
+    };
+    await vi.waitFor(occupied, { timeout: 5000 }).catch(() => undefined);
     const sluice = startSluice(["serve", "--greeting", "--loopback"]);
     await sluice.printed(greeted, /port 3478 is taken/, /udp:\/\/0\.0\.0\.0:\d+ \(since port 3478 is taken\)/);
     const { port } = pasted(sluice.output());
