@@ -117,7 +117,7 @@ export type Action =
       readonly via: SocketId;
       readonly to: Endpoint;
       readonly bytes: Uint8Array;
-      /** To a peer: in one piece or not at all (DF of IPv4; over IPv6, no fragments of ours). Only where a plane can. */
+      /** To a peer over IPv4: in one piece or not at all (the DF bit). Only where a plane can. */
       readonly dontFragment?: boolean;
     }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
@@ -299,8 +299,8 @@ export interface PlaneOptions {
 export interface PlaneAbilities {
   /** Has a relay port that was opened for a client on UDP serve it on a stream, and the other way round. */
   readonly changesTransport: boolean;
-  /** Sends with `dontFragment`. */
-  readonly dontFragment: boolean;
+  /** By relay ports that were opened for clients on these, it sends with `dontFragment`. */
+  readonly dontFragment: readonly Transport[];
 }
 
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */

@@ -78,7 +78,7 @@ interface OwnListener {
 class NativePlane implements Dataplane {
   readonly name = "native";
   /** Threads take no packets for clients on streams. */
-  readonly abilities = { changesTransport: false, dontFragment: false };
+  readonly abilities = { changesTransport: false, dontFragment: [] };
   readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;

@@ -64,7 +64,7 @@ export function portablePlane(
 
 class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
-  readonly abilities = { changesTransport: true, dontFragment: false };
+  readonly abilities = { changesTransport: true, dontFragment: [] };
   readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
   readonly #limits: Limiter;

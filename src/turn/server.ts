@@ -116,7 +116,7 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
     [Method.connect, connect],
   ]);
 
-const noAbilities: PlaneAbilities = { changesTransport: false, dontFragment: false };
+const noAbilities: PlaneAbilities = { changesTransport: false, dontFragment: [] };
 
 export class TurnServer implements Machine {
   readonly #turn: Turn;
@@ -267,7 +267,7 @@ export class TurnServer implements Machine {
   /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
   #decide(request: AuthenticRequest): Outcome {
     const { message, tuple, identity } = request;
-    const unknown = unknownAttributes(message, this.#turn.comprehends);
+    const unknown = unknownAttributes(message, this.#turn.comprehends(tuple.on.transport));
     if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
     if (isMalformed(message)) return refuse(400);
     if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);

@@ -1,6 +1,6 @@
 // What the requests of the TURN server share.
 
-import type { Family, PlaneAbilities, SocketId } from "../contract.ts";
+import type { Family, PlaneAbilities, SocketId, Transport } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Allocations } from "./allocations.ts";
@@ -24,8 +24,8 @@ export interface Turn {
   /** Undefined where no allocation may move. */
   readonly tickets: MobilityTickets | undefined;
   readonly abilities: PlaneAbilities;
-  /** Attributes beside those that every server comprehends, by type. */
-  readonly comprehends: ReadonlySet<number>;
+  /** Attributes beside those that every server comprehends, by type: from clients on this transport. */
+  readonly comprehends: (transport: Transport) => ReadonlySet<number>;
   readonly bans: Bans;
   readonly limits: Limits;
   readonly rates: Rates;

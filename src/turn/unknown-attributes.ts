@@ -1,11 +1,12 @@
 // Attributes that a request must not carry unless its receiver comprehends them (RFC 8489 sections 6.3.1 and 14).
 
+import type { Transport } from "../contract.ts";
 import { attributeTable } from "../stun/attributes.ts";
 import type { Message } from "../stun/message.ts";
 
 /**
  * The comprehension-required ones that this server knows, expected or not. DONT-FRAGMENT is not among them: not every
- * plane does what that asks.
+ * plane does what that asks, nor for every client.
  */
 const comprehended: ReadonlySet<number> = new Set(
   (
@@ -44,15 +45,17 @@ function isComprehended(type: number, { attributes }: Message): boolean {
   return comprehended.has(type) || (type === attributeTable.dontFragment.type && attributes.requestedTransport === tcp);
 }
 
-/** Types of what some servers comprehend. */
+/** Types of what some servers comprehend, by the transport that the client is on. */
 export function furtherTypes({
   accessToken,
   dontFragment,
-}: Readonly<Record<"accessToken" | "dontFragment", boolean>>): ReadonlySet<number> {
-  return new Set([
-    ...(accessToken ? [attributeTable.accessToken.type] : []),
-    ...(dontFragment ? [attributeTable.dontFragment.type] : []),
-  ]);
+}: {
+  readonly accessToken: boolean;
+  readonly dontFragment: readonly Transport[];
+}): (transport: Transport) => ReadonlySet<number> {
+  const anywhere = accessToken ? [attributeTable.accessToken.type] : [];
+  const [few, all] = [new Set(anywhere), new Set([...anywhere, attributeTable.dontFragment.type])];
+  return (transport) => (dontFragment.includes(transport) ? all : few);
 }
 
 const none: ReadonlySet<number> = new Set();

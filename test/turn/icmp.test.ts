@@ -81,12 +81,12 @@ describe("an ICMP error", () => {
 });
 
 describe("DONT-FRAGMENT", () => {
-  const abilities = { changesTransport: false, dontFragment: true };
+  const abilities = { changesTransport: false, dontFragment: ["udp", "dtls"] } as const;
   const data = Buffer.from("data");
 
-  test("is done where the plane can, for the packets that have it", () => {
+  test.each(abilities.dontFragment)("is done for the packets that have it, of clients over %s", (transport) => {
     const world = new World({ abilities });
-    const client = world.client();
+    const client = world.client(undefined, { transport });
     client.allocates({ dontFragment: true });
     client.asks("createPermission", { xorPeerAddress: [peer] });
     const [via] = world.relays.keys();
@@ -97,8 +97,29 @@ describe("DONT-FRAGMENT", () => {
     expect(client.indicates({ xorPeerAddress: [peer], data })).toEqual([sent]);
   });
 
-  test("is unknown where it cannot", () => {
-    const client = new World().client();
+  test.each([
+    ["2a00:1450::7", peer],
+    ["2a00:1450::7", sixthPeer],
+    ["198.51.100.7", sixthPeer],
+  ] as const)("from %s to $address is ignored, where packets are translated", (address, to) => {
+    const world = new World({ abilities });
+    const client = world.client(address);
+    client.allocates({ additionalAddressFamily: 6, dontFragment: true });
+    client.asks("createPermission", { xorPeerAddress: [to] });
+    const [four = 0, six = 0] = world.relays.keys();
+    const via = to === peer ? four : six;
+    expect(client.indicates({ xorPeerAddress: [to], data, dontFragment: true })).toEqual([
+      { do: "send", via, to, bytes: data },
+    ]);
+  });
+
+  test.each([
+    ["where the plane cannot", new World().client()],
+    ["on a stream, for which it cannot", new World({ abilities }).client(undefined, { transport: "tcp" })],
+  ])("is unknown %s, and what has it is discarded", (_, client) => {
     expect(codeOf(client.asks("allocate", { requestedTransport: 17, dontFragment: true }))).toBe(420);
+    client.allocates();
+    client.asks("createPermission", { xorPeerAddress: [peer] });
+    expect(client.indicates({ xorPeerAddress: [peer], data, dontFragment: true })).toEqual([]);
   });
 });
