@@ -95,7 +95,7 @@ export interface Engine {
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
   expect(listener: number, address: string, port: number, until: number): void;
   /** The leg's socket is what it leaves by. False if that could take no more. */
-  send(...to: [...to: LegArguments, bytes: Uint8Array]): boolean;
+  send(...to: [...to: LegArguments, bytes: Uint8Array, dontFragment: boolean]): boolean;
   /** For a relay port, from another plane's; or for a listener, handed up because its client had asked for something. */
   arrive(socket: number, address: string, port: number, bytes: Uint8Array, hops: number): boolean;
   /** Sets the clock and wakes threads: those that have packets to send, or all that have any orders. */

@@ -11,6 +11,7 @@ import {
   type Leg,
   type Listener,
   type ListenerKind,
+  type PlaneAbilities,
   type PlaneCounters,
   type Route,
   type SocketId,
@@ -78,7 +79,7 @@ interface OwnListener {
 class NativePlane implements Dataplane {
   readonly name = "native";
   /** Threads take no packets for clients on streams. */
-  readonly abilities = { changesTransport: false, dontFragment: [] };
+  readonly abilities: PlaneAbilities = { changesTransport: false, dontFragment: ["udp", "dtls"] };
   readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
@@ -182,7 +183,7 @@ class NativePlane implements Dataplane {
         break;
       case "send":
         if (this.#isElsewhere(action.via)) this.#portable.perform(action);
-        else this.#send(action.via, action.to, action.bytes);
+        else this.#send(action);
         break;
       case "report":
         this.#options.report(action.fact);
@@ -262,10 +263,10 @@ class NativePlane implements Dataplane {
     }
   }
 
-  #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
+  #send({ via, to, bytes, dontFragment = false }: Action & { readonly do: "send" }): void {
     const leg = this.#argumentsOf({ socket: via, peer: to, framing: "bare" }, true);
     if (!leg) return;
-    if (!this.#engine.send(...leg, bytes)) this.#counters.congested += 1;
+    if (!this.#engine.send(...leg, bytes, dontFragment)) this.#counters.congested += 1;
     if (leg[0] >= maxListeners) this.#flushSoon();
   }
 

@@ -3,6 +3,8 @@
 
 export interface NotYet {
   readonly why: string;
+  /** The native plane meets it. */
+  readonly isOfPortable?: boolean;
   readonly document: string;
   /** The requirements' own words. */
   readonly says: readonly string[];
@@ -35,6 +37,7 @@ export const notYet: readonly NotYet[] = [
   },
   {
     why: "No way in node:dgram to set the Don't Fragment bit, so DONT-FRAGMENT is unknown, as section 7.2 asks then",
+    isOfPortable: true,
     document: "RFC 8656",
     says: ["DONT-FRAGMENT in an Allocate is accepted, or answered with 420 that lists it"],
   },

@@ -60,14 +60,19 @@ const channelData = fc.tuple(channel, payload, fc.nat(5)).map(([number, data, pa
   return Buffer.concat([writeChannelData(number, data), Buffer.alloc(padding)]);
 });
 const sendIndication = fc
-  .record({ peer: end, data: payload, transactionId, fingerprint, software: fc.boolean() })
-  .map(({ peer, data, transactionId, fingerprint, software }) =>
+  .record({ peer: end, data: payload, transactionId, fingerprint, software: fc.boolean(), dontFragment: fc.boolean() })
+  .map(({ peer, data, transactionId, fingerprint, software, dontFragment }) =>
     encode(
       {
         class: "indication",
         method: Method.send,
         transactionId,
-        attributes: { xorPeerAddress: [peer], data, ...(software ? { software: "test" } : {}) },
+        attributes: {
+          xorPeerAddress: [peer],
+          data,
+          ...(software ? { software: "test" } : {}),
+          ...(dontFragment ? { dontFragment } : {}),
+        },
       },
       { fingerprint },
     ),
@@ -237,7 +242,7 @@ describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
     expect(answered).toBeGreaterThan(200);
   });
 
-  test("takes out of a Send indication what the codec takes out, if there is a permission", () => {
+  test("takes out of a Send indication what the codec takes out, if there is a permission, but none with DONT-FRAGMENT", () => {
     const judge = newJudge();
     const client: Endpoint = { address: "192.0.2.1", port: 1 };
     for (const peer of addresses) {
@@ -253,7 +258,8 @@ describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
         const verdict = judge.atListener(0, client.address, client.port, bytes, 0);
         if (fates[verdict.fate] !== "forward-send") return;
         forwarded += 1;
-        const { xorPeerAddress: [peer] = [], data } = decode(bytes)?.attributes ?? {};
+        const { xorPeerAddress: [peer] = [], data, dontFragment } = decode(bytes)?.attributes ?? {};
+        expect(dontFragment).toBeUndefined();
         expect({ address: verdict.to?.address, port: verdict.port }).toEqual(peer);
         expect(bytes.subarray(verdict.offset, verdict.offset + verdict.length)).toEqual(Buffer.from(data ?? []));
       }),

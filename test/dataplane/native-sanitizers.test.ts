@@ -71,7 +71,7 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     ).toMatch(/^[1-9]\d* records received/);
   });
 
-  test("packets leave marked as they came, and free to be fragmented", async () => {
+  test("packets leave marked as they came, and free to be fragmented unless they are sent otherwise", async () => {
     expect(await sanitized("headers", "address,undefined", engine, [])).toBe("marked as they came\n");
   });
 

@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Endpoint, Listener, PlaneOptions, SocketId } from "../../src/contract.ts";
 import { type NativeOptions, nativePlane } from "../../src/dataplane/native.ts";
+import type { Attributes } from "../../src/stun/attributes.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
 import { pad } from "../../src/stun/stream.ts";
@@ -43,12 +44,12 @@ function binding(mark: number): Uint8Array {
   return encode({ class: "request", method: Method.binding, transactionId: Buffer.alloc(12, mark), attributes: {} });
 }
 
-function sendIndication(peer: Endpoint, payload: string): Uint8Array {
+function sendIndication(peer: Endpoint, payload: string, further: Attributes = {}): Uint8Array {
   return encode({
     class: "indication",
     method: Method.send,
     transactionId: Buffer.alloc(12, 7),
-    attributes: { xorPeerAddress: [peer], data: Buffer.from(payload) },
+    attributes: { ...further, xorPeerAddress: [peer], data: Buffer.from(payload) },
   });
 }
 
@@ -171,6 +172,21 @@ function describeNative(ways: Pick<NativeOptions, "threads" | "byRing">): void {
     const elsewhere = sendIndication({ ...on.peer.at, port: on.listener.at.port }, "elsewhere");
     on.client.send(elsewhere, on.listener.at);
     expect(await nextHandedUp(rig)).toEqual(elsewhere);
+  });
+
+  test("sends unfragmented what it is told to, and asks about every Send indication with DONT-FRAGMENT", async () => {
+    const rig = rigOf();
+    const on = await scene(rig);
+    permit(rig, on, on.peer.at);
+    const told = { do: "send", via: on.relay, to: on.peer.at } as const;
+    for (const [payload, dontFragment] of [["in pieces"], ["whole", true], ["in pieces again"]] as const) {
+      rig.plane.perform({ ...told, bytes: Buffer.from(payload), ...(dontFragment ? { dontFragment } : {}) });
+      expect((await on.peer.next()).toString()).toBe(payload);
+    }
+    const whole = sendIndication(on.peer.at, "whole", { dontFragment: true });
+    on.client.send(whole, on.listener.at);
+    expect(await nextHandedUp(rig)).toEqual(whole);
+    expect(rig.plane.usage(on.relay)?.toPeer.packets).toBe(3);
   });
 
   test("forwards no Send indication once its permission has ended", async () => {

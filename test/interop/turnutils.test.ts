@@ -26,7 +26,7 @@ const uclientKeys = [
 ];
 
 const hasPrograms = needs("coturn", "openssl");
-const hasDtls = obstacleToNative() === undefined;
+const hasNative = obstacleToNative() === undefined;
 
 let relay: Relay;
 let echo: Socket;
@@ -37,7 +37,12 @@ beforeAll(async () => {
   if (!hasPrograms) return;
   folder = newFolder("turnutils");
   const flags = {
-    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0", "tls://127.0.0.1:0", ...(hasDtls ? ["dtls://127.0.0.1:0"] : [])],
+    listen: [
+      "udp://127.0.0.1:0",
+      "tcp://127.0.0.1:0",
+      "tls://127.0.0.1:0",
+      ...(hasNative ? ["dtls://127.0.0.1:0"] : []),
+    ],
     tls: makeCertificate(folder, ["relay.example.org"]),
     user: { alice: "wonderland" },
     secret: "rabbit",
@@ -160,7 +165,15 @@ describe.runIf(hasPrograms)("turnutils_uclient loses nothing", { concurrent: tru
     expect(totals).toEqual([sent, sent * share]);
   });
 
-  test.runIf(hasDtls).for([
+  test.runIf(hasNative).for([
+    ["without fragments, through channels", "udp", [...alice, "-g"]],
+    ["without fragments, in indications", "udp", [...alice, "-g", "-s"]],
+    ["without fragments, in indications over DTLS", "dtls", [...alice, "-g", "-s"]],
+  ] as const)("%s", async ([, transport, options]) => {
+    expect(await totals(transport, options)).toEqual(all);
+  });
+
+  test.runIf(hasNative).for([
     ["over DTLS, through channels", alice],
     ["over DTLS, in indications", [...alice, "-s"]],
     ["between two clients, over DTLS", [...alice, "-y"]],

@@ -183,11 +183,13 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine_->expect(uint32Of(info[0]), endpointOf(info[1], info[2]), microsOf(info[3]));
   }
 
-  /** A leg, of which the socket is what it leaves by, and the bytes. */
+  /** A leg, of which the socket is what it leaves by; the bytes, and whether they must not be fragmented. */
   Napi::Value send(const Napi::CallbackInfo& info) {
     const Leg to = legOf(info, 0);
     const auto bytes = info[legArguments].As<Napi::Uint8Array>();
-    return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength())));
+    const bool dontFragment = info[legArguments + 1].As<Napi::Boolean>();
+    return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()),
+                                                        dontFragment));
   }
 
   /** Socket, address and port of the sender, bytes, hops. */

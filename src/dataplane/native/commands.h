@@ -36,6 +36,8 @@ struct Command {
   bool hasPeer = false;
   /** arrive: how many relay ports it has passed through, this one included. */
   unsigned hops = 0;
+  /** send, out of a relay port: whether it must not be fragmented. */
+  bool dontFragment = false;
   /** listen, openRelay, closeRelay, expect, send: the socket; arrive: the relay port or the listener; admit: the session. */
   uint32_t socket = 0;
   int fd = -1;

@@ -36,7 +36,7 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
   if (at.family == 4) set(fd, IPPROTO_IP, IP_RECVTOS, 1);
   else set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   // RFC 8656 section 14: packets leave as if those that they came in had been free to be fragmented, as we cannot know.
-  if (at.family == 4) set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+  if (at.family == 4) setDontFragment(fd, false);
   SocketAddress address;
   writeSocketAddress(address, at, at.port);
   if (bind(fd, &address.any, lengthOf(at)) == 0) return 0;
@@ -261,10 +261,11 @@ void Engine::expect(uint32_t listener, const Endpoint& from, Micros until) {
   push(shared_.homeOf(from), {.kind = Command::Kind::expect, .socket = listener, .until = until, .peer = client});
 }
 
-bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length) {
+bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment) {
   if (isRelay(socket)) {
     const uint8_t worker = shared_.relays[slotOf(socket)].worker;
-    return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
+    const Command command{.kind = Command::Kind::send, .dontFragment = dontFragment, .socket = socket, .peer = to};
+    return pushUrgently(worker, command, bytes, length);
   }
   if (isSession(socket)) {
     const unsigned worker = shared_.homeOf(to.peer);

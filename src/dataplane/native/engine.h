@@ -67,7 +67,7 @@ class Engine {
   void unroute(const Leg& client, const Leg& peer);
   void expect(uint32_t listener, const Endpoint& from, Micros until);
   /** Out of a listener at once, else when the worker of the relay port or session gets to it. False if these can take no more. */
-  bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length);
+  bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
   bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
   /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */

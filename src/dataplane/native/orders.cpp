@@ -95,7 +95,14 @@ void Worker::send(const Command& command, uint8_t* bytes) {
   const Leg& to = command.peer;
   if (to.mayLeave) table_.open(command.socket, to.peer);
   if (!mayPass(command.socket, true, command.length)) return;
-  toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0);
+  const auto leave = [&] { toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0); };
+  if (!command.dontFragment) return leave();
+  // DF is the socket's, so that this packet has to leave alone.
+  sendAll();
+  setDontFragment(sockets_[command.socket].fd, true);
+  leave();
+  sendAll();
+  setDontFragment(sockets_[command.socket].fd, false);
 }
 
 }  // namespace sluice

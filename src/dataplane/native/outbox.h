@@ -26,6 +26,12 @@ struct Frame {
   uint32_t bytes() const { return headerBytes + payloadBytes + paddingBytes; }
 };
 
+/** Whether IPv4 packets that leave by this socket have DF set: those too long for the way are then not sent (EMSGSIZE). */
+inline void setDontFragment(int fd, bool isSet) {
+  const int discovery = isSet ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+  setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof discovery);
+}
+
 class Outbox {
  public:
   Outbox();

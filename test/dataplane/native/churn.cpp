@@ -174,8 +174,8 @@ void churn(double seconds, unsigned workers, bool byRing) {
           engine.route(permitted, anyPort, INT64_MAX);
           break;
         case 2:
-          engine.send(maxListeners + slot, peer, reinterpret_cast<const uint8_t*>("sent"), 4);
-          engine.send(0, client, reinterpret_cast<const uint8_t*>("told"), 4);
+          engine.send(maxListeners + slot, peer, reinterpret_cast<const uint8_t*>("sent"), 4, round % 2 == 0);
+          engine.send(0, client, reinterpret_cast<const uint8_t*>("told"), 4, false);
           break;
         case 3:
           engine.arrive(slot, world.peers[slot].at, reinterpret_cast<const uint8_t*>("here"), 4, 0);

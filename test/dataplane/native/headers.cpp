@@ -1,5 +1,6 @@
 // What stands in the IP headers of packets that the engine relays (RFC 8656 sections 13 and 14), which Node cannot tell:
-// DSCP and ECN as they came, both ways and over both families, and IPv4 packets that may be fragmented.
+// DSCP and ECN as they came, both ways and over both families, and IPv4 packets that may be fragmented, but for those
+// that were sent with DONT-FRAGMENT.
 
 #include <arpa/inet.h>
 #include <netinet/ip.h>
@@ -92,15 +93,15 @@ std::string framed(const std::string& payload) {
   return frame + payload;
 }
 
-/** Sees every IPv4 packet to that port with its header; not to be had without rights. */
-void expectFragmentable(int raw, uint16_t port) {
+/** Sees every IPv4 packet with its header, not to be had without rights: the next to that port is to have DF or not. */
+void expectDontFragment(int raw, uint16_t port, bool isSet) {
   for (;;) {
     pollfd readable{.fd = raw, .events = POLLIN, .revents = 0};
     require(poll(&readable, 1, patienceMillis) == 1, "no packet was seen");
     uint8_t bytes[256];
     require(recv(raw, bytes, sizeof bytes, 0) > 28, "recv");
     if (read16(bytes + 4 * (bytes[0] & 15) + 2) != port) continue;
-    require((read16(bytes + 6) & IP_DF) == 0, "a packet that must not be fragmented");
+    require(((read16(bytes + 6) & IP_DF) != 0) == isSet, "DF is not as it should be");
     return;
   }
 }
@@ -130,8 +131,25 @@ void relayOver(uint8_t family, bool byRing) {
     peer.send(relay, trafficClass, "back");
     client.expect(trafficClass, framed("back"));
   }
-  if (raw >= 0) expectFragmentable(raw, peer.at.port);
-  if (raw >= 0) expectFragmentable(raw, client.at.port);
+  for (int i = 0; raw >= 0 && i < 3; i++) {
+    expectDontFragment(raw, peer.at.port, false);
+    expectDontFragment(raw, client.at.port, false);
+  }
+  const Leg toPeer{maxListeners, bare, peer.at, true, noOwnAddress};
+  for (const bool dontFragment : {true, false, true, true, false}) {
+    engine.send(maxListeners, toPeer, reinterpret_cast<const uint8_t*>("sent"), 4, dontFragment);
+    engine.flush(0, true);
+    peer.expect(0, "sent");
+    if (raw >= 0) expectDontFragment(raw, peer.at.port, dontFragment);
+  }
+  // One order behind another, of which none may wait for the next.
+  for (const bool dontFragment : {false, true, false})
+    engine.send(maxListeners, toPeer, reinterpret_cast<const uint8_t*>("sent"), 4, dontFragment);
+  engine.flush(0, true);
+  for (const bool dontFragment : {false, true, false}) {
+    peer.expect(0, "sent");
+    if (raw >= 0) expectDontFragment(raw, peer.at.port, dontFragment);
+  }
   if (raw >= 0) ::close(raw);
   // What is marked otherwise is of no train with what came before.
   const std::vector<int> mixed = {expedited, expedited, assured, 0, 0, expedited};
