@@ -77,13 +77,15 @@ void Outbox::put(mmsghdr& message, const void* at, size_t length) {
 }
 
 void Outbox::flush(uint64_t& lost) {
+  unsigned packets = 0;
   for (unsigned i = 0; i < count_; i++) {
     Train& train = trains_[i];
+    packets += train.packets;
     // Before it leaves, so that whoever has got a packet finds it counted.
     train.account.add(train.packets, train.payloadBytes);
     writeControl(i, true);
   }
-  if (ring_ && count_ > 1) sendByRing(lost);
+  if (ring_ && count_ > 1 && packets < 2 * count_) sendByRing(lost);
   else sendByCalls(lost);
   count_ = pieces_ = scratchUsed_ = 0;
 }
