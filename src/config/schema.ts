@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { familyOf } from "../contract.ts";
-import { mostThreads } from "../dataplane/native.ts";
+import { mostThreads } from "../dataplane/native-options.ts";
 import type { StunServer } from "../discover/external-address.ts";
 import { defaultProxyLimits } from "../socks5/bytestreams-proxy.ts";
 import { defaultLimits } from "../turn/limits.ts";

@@ -1,7 +1,8 @@
 // Which plane moves the packets: one by name, or the best that this machine can have.
 
 import { type Dataplane, Unavailable } from "../contract.ts";
-import { type NativeOptions, nativePlane } from "./native.ts";
+import { nativePlane } from "./native.ts";
+import type { NativeOptions } from "./native-options.ts";
 import { portablePlane } from "./portable.ts";
 import type { StreamingPlaneOptions } from "./stream.ts";
 

@@ -1,7 +1,6 @@
 // The plane for production on Linux: threads in C++ (native/) move the packets, and JavaScript hears only of what no
 // route takes. Clients on streams, and the relay ports that are for them, are the portable plane's, held inside.
 
-import { availableParallelism } from "node:os";
 import { getSystemErrorName } from "node:util";
 import {
   type Action,
@@ -18,14 +17,14 @@ import {
   Unavailable,
   type Usage,
 } from "../contract.ts";
-import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { Expectations } from "./expectations.ts";
-import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
+import { HandUpBudget } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters } from "./native-counters.ts";
-import { type DtlsLimits, DtlsSessions, dtlsLimits } from "./native-dtls.ts";
+import { DtlsSessions } from "./native-dtls.ts";
+import { type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing, upKind } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
@@ -33,38 +32,10 @@ import { relayPortsByFamily } from "./relay-ports.ts";
 import { startsLikeChannelData } from "./routes.ts";
 import type { StreamingPlaneOptions } from "./stream.ts";
 
-export interface NativeOptions {
-  /** One thread each; as many as this machine has cores if not said. */
-  readonly threads?: number | undefined;
-  /** Relay ports that may be open at once. */
-  readonly relays?: number;
-  /** Whether threads answer plain Binding requests as TurnServer would. They do if not said. */
-  readonly answersBinding?: boolean;
-  /** How many such answers strangers at one network get; clients with routes get theirs all the same. */
-  readonly replyRate?: ReplyRate;
-  /** Whether they forward Send indications, to where the controller has sent for the same client. They do if not said. */
-  readonly forwardsSends?: boolean;
-  /** Whether threads receive through io_uring where the kernel has it. They do if not said. */
-  readonly byRing?: boolean;
-  readonly handUp?: HandUpLimits;
-  readonly dtls?: DtlsLimits;
-  /** Microseconds, for tests that own the time: it stands still unless this is set. */
-  readonly clock?: BigInt64Array<ArrayBuffer>;
-}
-
-export const mostThreads = 64;
 /** The ring of packets for relay ports of another plane, beside one for each listener. */
 const crossings = maxListeners;
 /** How long a thread that sleeps may go without hearing that a relay port is to be closed. */
 const lazyFlushMillis = 10;
-const defaultRelays = 65_536;
-/** A channel and a permission, both ways, for each relay port, and as much again for those that have several. */
-const waysPerRelay = 8;
-/** For each thread, however many there are: more than one user can hold within the default quotas. */
-const leastWays = 131_072;
-/** One for its allocation and one for its user, and as much again for what flows back after a relay port was closed. */
-const bucketsPerRelay = 4;
-
 /** Throws `Unavailable` with the reason why this machine cannot have it. */
 export function nativePlane(options: StreamingPlaneOptions, native: NativeOptions = {}): Dataplane {
   return new NativePlane(options, native);
@@ -102,26 +73,14 @@ class NativePlane implements Dataplane {
   #isStopped = false;
 
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
-    const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
-    const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true } = native;
-    const { byRing = true, handUp = handUpLimits, dtls = dtlsLimits, clock } = native;
+    const { threads, relays, buckets, handUp, dtls, engine } = settle(native);
     const addon = loadAddon();
     this.#options = options;
     this.#threads = threads;
-    const buckets = relays * bucketsPerRelay;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
-    this.#engine = startEngine(() => {
-      const ways = relays * waysPerRelay;
-      const waysEach = Math.max(Math.ceil(ways / threads), Math.min(ways, leastWays));
-      const sizes = { workers: threads, relays, ways: waysEach, buckets };
-      const { counters, usage } = this.#counters.memory;
-      const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
-      const shortcuts = { answersBinding, replies, forwardsSends };
-      const secure = { ...dtls, handshakes: Math.ceil(dtls.handshakes / threads) };
-      const engineOptions = { ...sizes, ...shortcuts, byRing, dtls: secure, counters, usage, clock: clock?.buffer };
-      return new addon.Engine(engineOptions, () => this.#wake());
-    });
+    const { memory } = this.#counters;
+    this.#engine = startEngine(() => new addon.Engine({ ...engine, ...memory }, () => this.#wake()));
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);

@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Endpoint, Listener, PlaneOptions, SocketId } from "../../src/contract.ts";
-import { type NativeOptions, nativePlane } from "../../src/dataplane/native.ts";
+import { nativePlane } from "../../src/dataplane/native.ts";
+import type { NativeOptions } from "../../src/dataplane/native-options.ts";
 import type { Attributes } from "../../src/stun/attributes.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
