@@ -60,7 +60,6 @@ export interface Relay {
   stop(): Promise<void>;
 }
 
-/** Ports tried after one that is taken. */
 const movesAtMost = 20;
 
 /** Rejects with `Unavailable` when an address or port is not to be had; then nothing stays open. */

@@ -3,12 +3,11 @@
 import { client as xmppClient } from "@xmpp/client";
 import xml from "@xmpp/xml";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openLog } from "../../src/admin/log.ts";
-import { readConfig } from "../../src/config/config.ts";
-import { type Relay, startRelay } from "../../src/relay.ts";
+import type { Relay } from "../../src/relay.ts";
+import { connectedRelay } from "./connected-relay.ts";
 import { needs } from "./needs.ts";
 import { TransferClient } from "./slixmpp-transfer.ts";
-import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import { componentDomain, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
 import { xmppServers } from "./xmpp-servers.ts";
 
 const namespace = "http://jabber.org/protocol/bytestreams";
@@ -25,23 +24,7 @@ describe.each(xmppServers)("bytestreams on $name", ({ make, packages }) => {
     beforeAll(async () => {
       server = await make();
       await server.start();
-      const flags = {
-        listen: ["udp://127.0.0.1:0"],
-        secret: "a shared secret",
-        loopback: true,
-        "relay-address": "127.0.0.1",
-        metrics: "none",
-        log: { level: "silent" },
-        xmpp: {
-          service: server.components,
-          domain: componentDomain,
-          secret: componentSecret,
-          proxy65: { listen: ["socks5://127.0.0.1:0"] },
-        },
-      };
-      const config = readConfig({ flags, env: {} });
-      relay = await startRelay(config, { log: openLog(config.log) });
-      await vi.waitFor(() => expect(relay.componentState()).toBe("online"), { timeout: 20_000 });
+      relay = await connectedRelay(server, { xmpp: { proxy65: { listen: ["socks5://127.0.0.1:0"] } } });
       alice = await TransferClient.open(server.clients, `alice@${domain}/phone`);
       bob = await TransferClient.open(server.clients, bobs);
     });

@@ -2,14 +2,13 @@
 
 import { client as xmppClient } from "@xmpp/client";
 import xml from "@xmpp/xml";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { openLog } from "../../src/admin/log.ts";
-import { readConfig } from "../../src/config/config.ts";
-import { type Relay, startRelay } from "../../src/relay.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Relay } from "../../src/relay.ts";
 import { TurnClient } from "../cli/turn-client.ts";
+import { connectedRelay } from "./connected-relay.ts";
 import { needs } from "./needs.ts";
 import { SlixmppClient } from "./slixmpp.ts";
-import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import { componentDomain, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
 import { xmppServers } from "./xmpp-servers.ts";
 
 const administrator = `bob@${domain}`;
@@ -26,22 +25,10 @@ describe.each(xmppServers)("the console on $name", ({ make, packages }) => {
     beforeAll(async () => {
       server = await make();
       await server.start();
-      const flags = {
-        listen: ["udp://127.0.0.1:0"],
-        secret: "a shared secret",
-        loopback: true,
-        "relay-address": "127.0.0.1",
-        metrics: "none",
-        xmpp: {
-          service: server.components,
-          domain: componentDomain,
-          secret: componentSecret,
-          administrators: [administrator],
-        },
-      };
-      const config = readConfig({ flags, env: {} });
-      relay = await startRelay(config, { log: openLog(config.log, { write: (line) => lines.push(line) }) });
-      await vi.waitFor(() => expect(relay.componentState()).toBe("online"), { timeout: 20_000 });
+      relay = await connectedRelay(server, {
+        xmpp: { administrators: [administrator] },
+        write: (line) => void lines.push(line),
+      });
       admin = await SlixmppClient.open(server.clients, `${administrator}/desk`, componentDomain);
       alice = await SlixmppClient.open(server.clients, `alice@${domain}/phone`, componentDomain);
     });

@@ -6,13 +6,12 @@ import { once } from "node:events";
 import { type Client, client } from "@xmpp/client";
 import xml, { type Element } from "@xmpp/xml";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { openLog } from "../../src/admin/log.ts";
-import { readConfig } from "../../src/config/config.ts";
 import type { Endpoint } from "../../src/contract.ts";
-import { type Relay, startRelay } from "../../src/relay.ts";
+import type { Relay } from "../../src/relay.ts";
 import { obstacleToNative } from "../dataplane/native-obstacle.ts";
+import { connectedRelay } from "./connected-relay.ts";
 import { needs } from "./needs.ts";
-import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import { componentDomain, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
 import { xmppServers } from "./xmpp-servers.ts";
 
 const nodes = "http://jabber.org/protocol/jinglenodes";
@@ -66,24 +65,7 @@ describe.each(xmppServers)("relay nodes on $name", ({ make, packages }) => {
     beforeAll(async () => {
       server = await make();
       await server.start();
-      const flags = {
-        listen: ["udp://127.0.0.1:0"],
-        secret: "a shared secret",
-        loopback: true,
-        "relay-address": "127.0.0.1",
-        metrics: "none",
-        dataplane,
-        log: { level: "silent" },
-        xmpp: {
-          service: server.components,
-          domain: componentDomain,
-          secret: componentSecret,
-          "relay-nodes": { "channels-per-user": 3 },
-        },
-      };
-      const config = readConfig({ flags, env: {} });
-      relay = await startRelay(config, { log: openLog(config.log) });
-      await vi.waitFor(() => expect(relay.componentState()).toBe("online"), { timeout: 20_000 });
+      relay = await connectedRelay(server, { xmpp: { "relay-nodes": { "channels-per-user": 3 } }, dataplane });
       alice = await login("alice", domain);
     });
 

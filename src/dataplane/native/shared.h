@@ -64,9 +64,9 @@ struct Shared {
   Usage* usage;
   Counters* counters[mostWorkers] = {};
   CommandQueue queues[mostWorkers];
-  /** From worker to worker: [to][from]. */
   /** Places of its ways that each worker has used up. */
   std::atomic<uint32_t> taken[mostWorkers] = {};
+  /** From worker to worker: [to][from]. */
   std::unique_ptr<Ring> crossings[mostWorkers][mostWorkers];
   /** To the controller, by worker: one for each listener, the last for packets to relay ports held elsewhere. */
   std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
