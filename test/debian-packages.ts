@@ -5,6 +5,9 @@ import { existsSync } from "node:fs";
 
 /** Package → a file that shows it is there. */
 const proofs = {
+  "g++": "/usr/bin/g++",
+  make: "/usr/bin/make",
+  python3: "/usr/bin/python3",
   coturn: "/usr/bin/turnutils_uclient",
   prosody: "/usr/bin/prosody",
   "prosody-modules": "/usr/lib/prosody/modules/mod_delegation/mod_delegation.lua",
@@ -29,17 +32,18 @@ export function missingPackages(wanted: readonly DebianPackage[] = packages): De
   return wanted.filter((name) => !existsSync(proofs[name]));
 }
 
-/** Installs what is missing where this process may (root, on Debian), and else says what to install. */
-export function installMissingPackages(): void {
+/** Installs what is missing where this process may (root, on Debian), and else says what to install. Returns what it installed. */
+export function installMissingPackages(): DebianPackage[] {
   const missing = missingPackages();
-  if (missing.length === 0) return;
+  if (missing.length === 0) return [];
   const mayInstall = process.getuid?.() === 0 && existsSync("/usr/bin/apt-get");
   if (!mayInstall) {
     console.warn(`Some tests need other programs. To have them: apt-get install ${missing.join(" ")}`);
-    return;
+    return [];
   }
   console.log(`Installing Debian packages for the tests: ${missing.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   spawnSync("apt-get", ["update", "-qq"], { stdio: "inherit", env });
   spawnSync("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...missing], { stdio: "inherit", env });
+  return missing;
 }

@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { TestProject } from "vitest/node";
-import { installMissingPackages } from "./debian-packages.ts";
+import { type DebianPackage, installMissingPackages } from "./debian-packages.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -13,9 +13,15 @@ declare module "vitest" {
   }
 }
 
+/** What the native plane is built with, as `npm ci` has already done where they were there. */
+const buildTools = new Set<DebianPackage>(["g++", "make", "python3"]);
+
 export function setup({ provide }: TestProject): void {
-  installMissingPackages();
+  const installed = installMissingPackages();
   const cwd = fileURLToPath(new URL("..", import.meta.url));
+  if (installed.some((name) => buildTools.has(name))) {
+    spawnSync("npm", ["run", "--silent", "build:native"], { cwd, stdio: "inherit" });
+  }
   const build = spawnSync("npm", ["run", "--silent", "build"], { cwd, encoding: "utf8" });
   provide("buildFaults", build.status === 0 ? "" : `${build.stdout}${build.stderr}${build.error ?? ""}`);
 }

@@ -2,13 +2,13 @@
 
 import { loadAddon } from "../../src/dataplane/native-addon.ts";
 
-/** What the native plane says when it cannot be had; undefined where it can. */
+/** What the native plane says when it cannot be had; undefined where it can. With CI set it is thrown: nothing is left out there. */
 export function obstacleToNative(): Error | undefined {
   try {
     loadAddon();
     return undefined;
   } catch (error) {
-    if (error instanceof Error) return error;
+    if (error instanceof Error && !process.env.CI) return error;
     throw error;
   }
 }
