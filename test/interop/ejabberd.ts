@@ -4,7 +4,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts, newFolder, ServerProcess } from "./server-process.ts";
-import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import {
+  componentDomain,
+  componentSecret,
+  domain,
+  otherDomain,
+  password,
+  roomsDomain,
+  type XmppServer,
+} from "./xmpp-server.ts";
 
 export async function ejabberd({ knowsUs = true } = {}): Promise<XmppServer> {
   const folder = newFolder("ejabberd");
@@ -81,6 +89,7 @@ modules:
   mod_admin_extra: {}
   mod_bosh: {}
   mod_disco: {}
+  mod_muc: { hosts: ["${roomsDomain}"] }
   mod_ping: {}
   mod_roster: {}
 ${knowsUs ? delegation : ""}

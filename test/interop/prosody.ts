@@ -3,7 +3,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePorts, newFolder, ServerProcess } from "./server-process.ts";
-import { componentDomain, componentSecret, domain, otherDomain, password, type XmppServer } from "./xmpp-server.ts";
+import {
+  componentDomain,
+  componentSecret,
+  domain,
+  otherDomain,
+  password,
+  roomsDomain,
+  type XmppServer,
+} from "./xmpp-server.ts";
 
 export async function prosody({ knowsUs = true } = {}): Promise<XmppServer> {
   const folder = newFolder("prosody");
@@ -80,6 +88,8 @@ VirtualHost "${domain}"
   privileged_entities = { ["${componentDomain}"] = { iq = { ["urn:xmpp:extdisco:2"] = "set" } } }
 
 VirtualHost "${otherDomain}"
+
+Component "${roomsDomain}" "muc"
 
 Component "${componentDomain}"
   component_secret = "${componentSecret}"

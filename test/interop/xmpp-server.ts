@@ -6,6 +6,8 @@ export const password = "pw";
 export const domain = "example.test";
 export const otherDomain = "elsewhere.test";
 export const componentDomain = "relay.example.test";
+/** Where rooms are (XEP-0045); anybody may make one. */
+export const roomsDomain = "rooms.example.test";
 export const componentSecret = "geheim-文件";
 
 export interface XmppServer {
