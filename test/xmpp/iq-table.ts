@@ -1,9 +1,12 @@
 // The component's address as the tests of this room set it up.
 
+import { createHash } from "node:crypto";
 import type { Element } from "@xmpp/xml";
 import { Entity, type EntityOptions } from "../../src/xmpp/entity.ts";
-import type { XmppFact } from "../../src/xmpp/iq.ts";
+import type { IqRow, XmppFact } from "../../src/xmpp/iq.ts";
+import { iqTable } from "../../src/xmpp/iq-table.ts";
 import { isUserOf } from "../../src/xmpp/jid.ts";
+import { type BytestreamsOptions, bytestreams } from "../../src/xmpp/xep0065-bytestreams.ts";
 import { type RelayNodes, relayNodes } from "../../src/xmpp/xep0278-relay-nodes.ts";
 import { consoleOf, FakeRelay, hashOf } from "./console/fake-relay.ts";
 
@@ -26,10 +29,22 @@ const options: Omit<EntityOptions, "report"> = {
   budgetKey: new Uint8Array(16),
 };
 
+/** As everything is there, and in use. */
+function extensions() {
+  return [consoleOf(relayInUse()), relayNodes(channels), bytestreams(proxy)];
+}
+
+/** All that is answered. */
+export function rows(): readonly IqRow[] {
+  return iqTable({ ...options, extensions: extensions() }).rows;
+}
+
 export function entity(changes: Partial<EntityOptions> = {}): { entity: Entity; facts: XmppFact[] } {
   const facts: XmppFact[] = [];
-  const extensions = [consoleOf(relayInUse()), relayNodes(channels)];
-  return { entity: new Entity({ ...options, extensions, report: (fact) => facts.push(fact), ...changes }), facts };
+  return {
+    entity: new Entity({ ...options, extensions: extensions(), report: (fact) => facts.push(fact), ...changes }),
+    facts,
+  };
 }
 
 /** Everybody has a channel, but bob has too many, and for carol there are no ports. */
@@ -44,6 +59,31 @@ const channels: RelayNodes = {
     else if (user === "carol") answered("exhausted");
     else answered({ id: "c1", ...place, kilobitsPerSecond: 2000, idleSeconds: 60 });
   },
+};
+
+/** Alice and bob both wait for the stream of this name; what becomes of the others, their names say. */
+const streams: ReadonlyMap<string, ReturnType<BytestreamsOptions["activate"]>> = new Map(
+  (
+    [
+      ["both-wait", undefined],
+      ["one-waits", "one-waits"],
+      ["too-many", "too-many"],
+      ["too-much", "too-much"],
+    ] as const
+  ).map(([sid, failure]) => [hashOfStream(sid), failure]),
+);
+
+function hashOfStream(sid: string): string {
+  return createHash("sha1").update(`${sid}alice@example.org/phonebob@example.org/desk`).digest("hex");
+}
+
+/** Nobody waits for any other stream. */
+const proxy: BytestreamsOptions = {
+  jid: "relay.example.org",
+  hosts: () => ["192.0.2.5", "2001:db8::5"].map((host) => ({ host, port: 7777 })),
+  isServed: (asker) => isUserOf(asker, ["example.org"]),
+  userOf: ({ local }) => local,
+  activate: (_, hash) => (streams.has(hash) ? streams.get(hash) : "nobody-waits"),
 };
 
 function relayInUse(): FakeRelay {
