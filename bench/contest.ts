@@ -1,11 +1,11 @@
 // Servers side by side, each with a load generator of its own, measured in turn: what the machine's neighbours do then
 // falls on all of them alike.
 
-import type { Transport } from "../src/contract.ts";
 import { audio } from "./forwarding.ts";
 import { LoadGenerator } from "./load/generator.ts";
 import type { Plan } from "./plan.ts";
-import { type Server, type ServerName, startServer } from "./servers/server.ts";
+import type { ClientTransport } from "./servers/place.ts";
+import { canServe, type Server, type ServerName, startServer } from "./servers/server.ts";
 
 export interface Contestant {
   readonly name: ServerName;
@@ -23,11 +23,15 @@ export class Contest {
   }
 
   /** `transport` is what clients come by. A server that gives up is left out. */
-  static async open(plan: Plan, names = plan.servers, transport: Transport = "udp"): Promise<Contest> {
+  static async open(plan: Plan, names = plan.servers, transport: ClientTransport = "udp"): Promise<Contest> {
     const { stage, topology } = plan;
     const contestants: Contestant[] = [];
     for (const name of names) {
-      const server = await startServer(name, stage, topology);
+      if (!canServe(name, transport)) {
+        plan.say(`without ${name}, which serves no clients over ${transport}`);
+        continue;
+      }
+      const server = await startServer(name, stage, topology, transport);
       const load = new LoadGenerator(stage, topology, server, transport);
       const isGone = server.program.gone.then(() => false);
       const isUp = await Promise.race([load.allocate(1).then(() => true), isGone]);

@@ -1,5 +1,5 @@
-// How long a packet is under way from client to peer when it need not queue: at a fixed rate, and at half of what one
-// core of the server can forward.
+// How long a packet is under way from client to peer when it need not queue: at fixed rates, and at half of what one core
+// of the server can forward. A rate that was not reached stands beside the figure: it is then no latency, but a queue.
 
 import { Contest, type Contestant } from "./contest.ts";
 import { audio, flawOf } from "./forwarding.ts";
@@ -10,6 +10,11 @@ import { type Cell, conditionsOf, type Report, type Row, spreadOf } from "./repo
 const clients = 100;
 const direction = "to-peer";
 
+interface Run extends ForwardResult {
+  /** Packets a second that it was to be. */
+  readonly rate: number;
+}
+
 type RateOf = (contestant: Contestant) => number;
 
 export async function latency(plan: Plan): Promise<Report> {
@@ -17,7 +22,7 @@ export async function latency(plan: Plan): Promise<Report> {
   const capacities = new Map<Contestant, number>();
   for (const contestant of contest.contestants) capacities.set(contestant, await capacityOf(contestant, plan));
   const rates: Readonly<Record<string, RateOf>> = {
-    [`at ${plan.rate.toLocaleString("en")} packets/s`]: () => plan.rate,
+    ...Object.fromEntries(plan.rates.map((rate) => [`at ${rate.toLocaleString("en")} packets/s`, () => rate])),
     "at half of its own maximum": (contestant) => (capacities.get(contestant) ?? 0) / 2,
   };
   const rows: Row[] = [];
@@ -35,13 +40,20 @@ async function capacityOf({ load }: Contestant, plan: Plan): Promise<number> {
 }
 
 async function rowsAt(name: string, rateOf: RateOf, contest: Contest, plan: Plan): Promise<Row[]> {
-  const results = await contest.inTurn(name, (contestant) =>
-    contestant.load.forward({ ...audio, clients, direction, seconds: plan.seconds, rate: rateOf(contestant) }),
-  );
-  const row = (figure: string, value: (run: ForwardResult) => number): Row => ({
+  const results = await contest.inTurn(name, async (contestant): Promise<Run> => {
+    const rate = rateOf(contestant);
+    const run = await contestant.load.forward({ ...audio, clients, direction, seconds: plan.seconds, rate });
+    return { ...run, rate };
+  });
+  const row = (figure: string, value: (run: Run) => number): Row => ({
     name: `${figure} ${name}`,
     cells: [...results].map(
-      ([subject, runs]): Cell => ({ subject, value: spreadOf(runs.map(value)), flaw: flawOf(runs) }),
+      ([subject, runs]): Cell => ({
+        subject,
+        value: spreadOf(runs.map(value)),
+        flaw: [flawOf(runs), shortfallOf(runs)].filter((flaw) => flaw).join(", "),
+        beside: { packetsPerSecond: spreadOf(runs.map(reached)) },
+      }),
     ),
   });
   return [
@@ -49,4 +61,14 @@ async function rowsAt(name: string, rateOf: RateOf, contest: Contest, plan: Plan
     row("99th percentile", (run) => run.p99Microseconds),
     row("CPU per packet", (run) => (run.cpuSeconds / run.forwarded) * 1e6),
   ];
+}
+
+function reached({ forwarded, seconds }: Run): number {
+  return forwarded / seconds;
+}
+
+/** Empty where every run came within two hundredths of its rate. */
+function shortfallOf(runs: readonly Run[]): string {
+  const least = Math.min(...runs.map((run) => reached(run) / run.rate));
+  return least < 0.98 ? `only ${Math.round(least * 100)} % of the rate` : "";
 }

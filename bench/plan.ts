@@ -13,8 +13,8 @@ export interface Plan {
   readonly clients: readonly number[];
   readonly servers: readonly ServerName[];
   readonly topology: Topology;
-  /** Packets a second where that is fixed. */
-  readonly rate: number;
+  /** Packets a second where that is fixed, ascending. */
+  readonly rates: readonly number[];
   /** Idle allocations whose memory is weighed. */
   readonly allocations: number;
   readonly stage: Stage;

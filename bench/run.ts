@@ -47,7 +47,7 @@ const usage = `npm run bench -- [NAME…] [OPTION…]
   --seconds N       length of a measured run (1.5)
   --repeats N       runs of each server in each case (5)
   --clients N,N     numbers of clients (1,100,1000)
-  --rate N          packets a second of the latency benchmark (50000)
+  --rates N,N       packets a second of the latency benchmark (20000,50000)
   --allocations N   idle allocations of the memory benchmark (15000)
   --servers A,B     of ${serverNames.join(" ")}; those of ${usualServers.join(" ")} that can be started if none is given
   --topology NAME   of ${topologyNames.join(" ")} (loopback)
@@ -61,7 +61,7 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
       seconds: { type: "string", default: "1.5" },
       repeats: { type: "string", default: "5" },
       clients: { type: "string", default: "1,100,1000" },
-      rate: { type: "string", default: "50000" },
+      rates: { type: "string", default: "20000,50000" },
       allocations: { type: "string", default: "15000" },
       servers: { type: "string" },
       topology: { type: "string", default: "loopback" },
@@ -73,11 +73,8 @@ function readPlan(args: readonly string[], stage: Stage): { plan: Plan; names: r
   const plan = {
     seconds: positive(values.seconds),
     repeats: positive(values.repeats),
-    clients: values.clients
-      .split(",")
-      .map(positive)
-      .sort((a, b) => a - b),
-    rate: positive(values.rate),
+    clients: ascending(values.clients),
+    rates: ascending(values.rates),
     allocations: positive(values.allocations),
     servers:
       values.servers === undefined ? startable(say) : values.servers.split(",").map((name) => oneOf(name, serverNames)),
@@ -95,6 +92,13 @@ function startable(say: (progress: string) => void): ServerName[] {
     if (reason) say(`without ${name}: ${reason}`);
     return !reason;
   });
+}
+
+function ascending(list: string): number[] {
+  return list
+    .split(",")
+    .map(positive)
+    .sort((a, b) => a - b);
 }
 
 function positive(text: string): number {

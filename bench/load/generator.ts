@@ -1,9 +1,8 @@
 // The load generator (load.cpp) as the suite sees it: one process a server, one question at a time over its stdin.
 
 import { createInterface, type Interface } from "node:readline";
-import type { Transport } from "../../src/contract.ts";
 import { longTermKey } from "../../src/stun/keys.ts";
-import { account } from "../servers/place.ts";
+import { account, type ClientTransport } from "../servers/place.ts";
 import type { Server } from "../servers/server.ts";
 import type { Program, Stage } from "../servers/stage.ts";
 import type { Topology } from "../topology.ts";
@@ -61,7 +60,7 @@ export class LoadGenerator {
   readonly #server: Server;
   #renewedAt = Date.now();
 
-  constructor(stage: Stage, topology: Topology, server: Server, transport: Transport) {
+  constructor(stage: Stage, topology: Topology, server: Server, transport: ClientTransport) {
     const { username, realm, password } = account;
     const options = {
       server: server.at.address,

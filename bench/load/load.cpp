@@ -75,6 +75,12 @@ class Json {
   bool isFirst_ = true;
 };
 
+std::unique_ptr<Wire> wireOf(const std::string& transport) {
+  if (transport == "udp") return std::make_unique<UdpWire>();
+  if (transport == "tcp" || transport == "tls") return std::make_unique<TcpWire>(transport == "tls");
+  throw std::runtime_error("no such transport: " + transport);
+}
+
 class Generator {
  public:
   explicit Generator(const Words& words)
@@ -84,8 +90,7 @@ class Generator {
                .username = words.text("username"),
                .realm = words.text("realm"),
                .key = HmacSha1(parseHex(words.text("key"))),
-               .clientWire = words.text("transport") == "tcp" ? std::unique_ptr<Wire>(std::make_unique<TcpWire>())
-                                                              : std::make_unique<UdpWire>(),
+               .clientWire = wireOf(words.text("transport")),
                .peerWire = {},
                .unboundPeerWire = {},
                .clients = {}},

@@ -1,5 +1,5 @@
-// TCP clients: a connection for each host, opened when it first sends. STUN messages and ChannelData follow one another
-// in the stream, padded to four bytes (RFC 8656 section 12.5).
+// TCP clients, with TLS or without: a connection for each host, opened when it first sends. STUN messages and ChannelData
+// follow one another in the stream, padded to four bytes (RFC 8656 section 12.5).
 #pragma once
 
 #include <fcntl.h>
@@ -10,17 +10,21 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "tls-session.h"
 #include "wire.h"
 
 namespace load {
 
 class TcpWire : public Wire {
  public:
-  TcpWire() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  explicit TcpWire(bool isEncrypted) : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     if (epoll_ < 0) failed("epoll_create1");
+    if (isEncrypted) tls_.emplace();
   }
 
   ~TcpWire() override {
@@ -41,8 +45,9 @@ class TcpWire : public Wire {
   }
 
   void put(size_t length) override {
-    const size_t end = sender_->outgoing.size() - largest + ((length + 3) & ~size_t(3));
-    sender_->outgoing.resize(end);
+    const size_t start = sender_->outgoing.size() - largest;
+    sender_->outgoing.resize(start + ((length + 3) & ~size_t(3)));
+    if (sender_->tls) sender_->tls->seal(sender_->outgoing, start);
   }
 
   /** What a connection does not take now stays for the next time. */
@@ -58,6 +63,9 @@ class TcpWire : public Wire {
 
   std::span<const Packet> receive() override {
     packets_.clear();
+    const std::vector<Connection*> unread = std::exchange(unread_, {});
+    for (Connection* connection : unread) read(*connection);
+    if (!unread.empty()) return packets_;
     std::array<epoll_event, batch> events;
     const int count = epoll_wait(epoll_, events.data(), int(events.size()), 0);
     if (count < 0 && errno != EINTR) failed("epoll_wait");
@@ -70,6 +78,7 @@ class TcpWire : public Wire {
     int fd = -1;
     uint32_t local = 0;
     Address server;
+    std::optional<TlsSession> tls;
     std::vector<uint8_t> outgoing;
     std::vector<uint8_t> incoming = std::vector<uint8_t>(1 << 16);
     /** Of `incoming`: up to where there are bytes, and up to where they were already handed out. */
@@ -85,6 +94,7 @@ class TcpWire : public Wire {
     if (fd < 0) failed("connect");
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (tls_) connection.tls.emplace(*tls_, fd);
     if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) failed("fcntl");
     connection.fd = fd, connection.local = local, connection.server = to;
     epoll_event event{.events = EPOLLIN, .data = {.ptr = &connection}};
@@ -117,10 +127,7 @@ class TcpWire : public Wire {
     std::copy(bytes.begin() + ptrdiff_t(connection.taken), bytes.begin() + ptrdiff_t(connection.filled), bytes.begin());
     connection.filled -= connection.taken;
     connection.taken = 0;
-    const ssize_t count = recv(connection.fd, &bytes[connection.filled], bytes.size() - connection.filled, 0);
-    if (count == 0) throw std::runtime_error("the server hung up");
-    if (count < 0 && errno != EAGAIN && errno != EINTR) failed("recv");
-    if (count > 0) connection.filled += size_t(count);
+    connection.filled += fill(connection, std::span(bytes).subspan(connection.filled));
     for (size_t left = connection.filled; left >= 4; left = connection.filled - connection.taken) {
       const uint8_t* frame = &bytes[connection.taken];
       const bool isChannelData = (frame[0] & 0xc0) == 0x40;
@@ -132,11 +139,26 @@ class TcpWire : public Wire {
     }
   }
 
+  size_t fill(Connection& connection, std::span<uint8_t> room) {
+    if (connection.tls) {
+      const size_t count = connection.tls->read(room);
+      if (connection.tls->hasMore()) unread_.push_back(&connection);
+      return count;
+    }
+    const ssize_t count = recv(connection.fd, room.data(), room.size(), 0);
+    if (count == 0) throw std::runtime_error("the server hung up");
+    if (count < 0 && errno != EAGAIN && errno != EINTR) failed("recv");
+    return count < 0 ? 0 : size_t(count);
+  }
+
   int epoll_;
+  std::optional<TlsContext> tls_;
   /** By local address. Its elements stay where they are. */
   std::unordered_map<uint32_t, Connection> connections_;
   Connection* sender_ = nullptr;
   std::vector<Connection*> dirty_;
+  /** Of what these have received, some is still to be read, though the system holds nothing. */
+  std::vector<Connection*> unread_;
   std::vector<Packet> packets_;
 };
 

@@ -2,6 +2,7 @@
 
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeCertificate } from "./certificate.ts";
 import { account, type Place, relayPorts } from "./place.ts";
 import type { Program } from "./stage.ts";
 
@@ -11,7 +12,7 @@ export function whyNoCoturn(): string | undefined {
   return existsSync(turnserver) ? undefined : "apt-get install coturn";
 }
 
-export function startCoturn({ stage, topology, at, folder }: Place): Program {
+export function startCoturn({ stage, topology, transport, at, folder }: Place): Program {
   const file = join(folder, "turnserver.conf");
   const lines = [
     `listening-ip=${at.address}`,
@@ -22,7 +23,7 @@ export function startCoturn({ stage, topology, at, folder }: Place): Program {
     "lt-cred-mech",
     `user=${account.username}:${account.password}`,
     `realm=${account.realm}`,
-    "no-tls",
+    ...tlsOf(transport, folder),
     "no-dtls",
     "no-cli",
     "allow-loopback-peers",
@@ -33,4 +34,11 @@ export function startCoturn({ stage, topology, at, folder }: Place): Program {
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);
   return stage.start([...topology.asServer, turnserver, "-c", file], { folder });
+}
+
+/** With a certificate it takes TLS on every port that it takes TCP on. */
+function tlsOf(transport: Place["transport"], folder: string): string[] {
+  if (transport !== "tls") return ["no-tls"];
+  const { certificate, key } = makeCertificate(folder);
+  return [`cert=${certificate}`, `pkey=${key}`];
 }

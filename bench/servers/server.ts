@@ -5,7 +5,7 @@ import type { Topology } from "../topology.ts";
 import { startCoturn, whyNoCoturn } from "./coturn.ts";
 import { startEjabberd, whyNoEjabberd } from "./ejabberd.ts";
 import { startNodeTurn, whyNoNodeTurn } from "./node-turn.ts";
-import type { Place } from "./place.ts";
+import type { ClientTransport, Place } from "./place.ts";
 import { startSluice, whyNoSluice } from "./sluice.ts";
 import type { Program, Stage } from "./stage.ts";
 
@@ -18,19 +18,30 @@ export interface Server {
 }
 
 interface Kind {
+  readonly transports: readonly ClientTransport[];
   start(place: Place): Program;
   /** Why it cannot be started here, if so. */
   whyNot(): string | undefined;
 }
 
+const all = ["udp", "tcp", "tls"] as const;
+
 const kinds: Readonly<Record<ServerName, Kind>> = {
-  coturn: { start: startCoturn, whyNot: whyNoCoturn },
-  portable: { start: (place) => startSluice(place, "portable"), whyNot: () => whyNoSluice("portable") },
-  native: { start: (place) => startSluice(place, "native"), whyNot: () => whyNoSluice("native") },
-  ejabberd: { start: startEjabberd, whyNot: whyNoEjabberd },
-  "node-turn": { start: startNodeTurn, whyNot: whyNoNodeTurn },
-  "native-2-threads": { start: (place) => startSluice(place, "native", 2), whyNot: () => whyNoSluice("native") },
+  coturn: { transports: all, start: startCoturn, whyNot: whyNoCoturn },
+  portable: sluice("portable"),
+  native: sluice("native"),
+  ejabberd: { transports: ["udp", "tcp"], start: startEjabberd, whyNot: whyNoEjabberd },
+  "node-turn": { transports: ["udp"], start: startNodeTurn, whyNot: whyNoNodeTurn },
+  "native-2-threads": sluice("native", 2),
 };
+
+function sluice(plane: "portable" | "native", threads = 1): Kind {
+  return {
+    transports: all,
+    start: (place) => startSluice(place, plane, threads),
+    whyNot: () => whyNoSluice(plane),
+  };
+}
 
 /** Who is compared unless others are asked for. */
 export const usualServers: readonly ServerName[] = ["coturn", "portable", "native"];
@@ -41,8 +52,17 @@ export function whyNot(name: ServerName): string | undefined {
   return kinds[name].whyNot();
 }
 
-export async function startServer(name: ServerName, stage: Stage, topology: Topology): Promise<Server> {
+export function canServe(name: ServerName, transport: ClientTransport): boolean {
+  return kinds[name].transports.includes(transport);
+}
+
+export async function startServer(
+  name: ServerName,
+  stage: Stage,
+  topology: Topology,
+  transport: ClientTransport,
+): Promise<Server> {
   const at = await topology.placeFor(serverNames.indexOf(name));
-  const program = kinds[name].start({ stage, topology, at, folder: stage.newFolder(name) });
+  const program = kinds[name].start({ stage, topology, transport, at, folder: stage.newFolder(name) });
   return { name, at, program };
 }

@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import { makeCertificate } from "./certificate.ts";
 import { account, allocationLimit, type Place, relayPorts } from "./place.ts";
 import type { Program } from "./stage.ts";
 
@@ -17,13 +18,14 @@ export function whyNoSluice(plane: "portable" | "native"): string | undefined {
 }
 
 export function startSluice(
-  { stage, topology, at, folder }: Place,
+  { stage, topology, transport, at, folder }: Place,
   plane: "portable" | "native",
   threads = 1,
 ): Program {
   const file = join(folder, "sluice.yaml");
   const config = {
-    listen: [`udp://${at.address}:${at.port}`, `tcp://${at.address}:${at.port}`],
+    listen: [`${transport}://${at.address}:${at.port}`],
+    tls: transport === "tls" ? makeCertificate(folder) : [],
     user: { [account.username]: account.password },
     realm: account.realm,
     "relay-address": [at.address],
