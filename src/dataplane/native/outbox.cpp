@@ -115,10 +115,19 @@ void Outbox::writeControl(unsigned at, bool isWhole) {
 void Outbox::sendByRing(uint64_t& lost) {
   for (unsigned i = 0; i < count_; i++) {
     io_uring_sqe& submission = ring_->next();
-    submission.opcode = IORING_OP_SENDMSG;
+    const msghdr& header = messages_[i].msg_hdr;
     submission.fd = trains_[i].fd;
-    submission.addr = reinterpret_cast<uintptr_t>(&messages_[i].msg_hdr);
-    submission.len = 1;
+    if (header.msg_iovlen == 1 && header.msg_controllen == 0) {
+      submission.opcode = IORING_OP_SEND;
+      submission.addr = reinterpret_cast<uintptr_t>(header.msg_iov->iov_base);
+      submission.len = static_cast<uint32_t>(header.msg_iov->iov_len);
+      submission.addr2 = reinterpret_cast<uintptr_t>(header.msg_name);
+      submission.addr_len = static_cast<uint16_t>(header.msg_namelen);
+    } else {
+      submission.opcode = IORING_OP_SENDMSG;
+      submission.addr = reinterpret_cast<uintptr_t>(&header);
+      submission.len = 1;
+    }
     submission.msg_flags = sendFlags;
     submission.flags = IOSQE_CQE_SKIP_SUCCESS;
     submission.user_data = i;
