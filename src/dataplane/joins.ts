@@ -33,13 +33,14 @@ export class Joins {
   #timer: NodeJS.Timeout | undefined;
 
   /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
-  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): void {
+  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Join {
     const join = new Join(client, peer, now, options);
     this.#joins.add(join);
     join.start(
       (pump) => this.#wait(pump),
       () => this.#joins.delete(join),
     );
+    return join;
   }
 
   sweep(now: Millis): void {
@@ -65,7 +66,7 @@ export class Joins {
   }
 }
 
-class Join {
+export class Join {
   readonly #client: StreamEnd;
   readonly #peer: StreamEnd;
   readonly #options: JoinOptions;
@@ -80,6 +81,11 @@ class Join {
     this.#since = now;
   }
 
+  get usage(): Usage {
+    const { "to-peer": toPeer, "to-client": toClient } = this.#meters;
+    return { toPeer: { ...toPeer }, toClient: { ...toClient } };
+  }
+
   start(wait: (pump: Pump) => void, over: () => void): void {
     const [{ stream: client }, { stream: peer }] = [this.#client, this.#peer];
     let open = 2;
@@ -88,8 +94,7 @@ class Join {
         open -= 1;
         if (open > 0) return;
         over();
-        const { "to-peer": toPeer, "to-client": toClient } = this.#meters;
-        this.#options.parted({ toPeer: { ...toPeer }, toClient: { ...toClient } });
+        this.#options.parted(this.usage);
       });
     }
     endTogether(client, peer);

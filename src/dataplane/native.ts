@@ -160,9 +160,9 @@ class NativePlane implements Dataplane {
     };
   }
 
-  usage(relay: SocketId): Usage | undefined {
-    const known = this.#relays.find(relay);
-    return known ? this.#counters.usage(known.slot) : this.#portable.usage(relay);
+  usage(socket: SocketId): Usage | undefined {
+    const known = this.#relays.find(socket);
+    return known ? this.#counters.usage(known.slot) : this.#portable.usage(socket);
   }
 
   async close(): Promise<void> {

@@ -169,8 +169,8 @@ class PortablePlane implements Dataplane, Neighbour {
     return { ...this.#tally.counters(), relays: this.#relays.size + this.#tcp.size, connections: this.#streams.size };
   }
 
-  usage(relay: SocketId): Usage | undefined {
-    return this.#relays.get(relay)?.usage ?? this.#tcp.usage(relay);
+  usage(socket: SocketId): Usage | undefined {
+    return this.#relays.get(socket)?.usage ?? this.#tcp.usage(socket);
   }
 
   deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {

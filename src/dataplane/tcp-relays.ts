@@ -13,7 +13,7 @@ import {
   type Usage,
 } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { breakOff, endTogether, Joins, type StreamEnd } from "./joins.ts";
+import { breakOff, endTogether, type Join, Joins, type StreamEnd } from "./joins.ts";
 import { Relay } from "./relay.ts";
 import { bindRelayPort } from "./relay-binding.ts";
 import type { RelayPortsByFamily } from "./relay-ports.ts";
@@ -34,7 +34,7 @@ export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketI
 
 type OpenRelay = Extract<Action, { do: "open-relay" }>;
 type Connect = Extract<Action, { do: "connect" }>;
-type Join = Extract<Action, { do: "join" }>;
+type JoinOrder = Extract<Action, { do: "join" }>;
 
 type TcpRelay = Relay<TcpPort>;
 
@@ -51,6 +51,8 @@ export class TcpRelays {
   readonly #relays = new Map<SocketId, TcpRelay>();
   readonly #peers = new Map<SocketId, Peer>();
   readonly #joins = new Joins();
+  /** By each of the two streams. */
+  readonly #joined = new Map<SocketId, Join>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
   /** By address and port: as bound, and as peers see them. */
@@ -65,8 +67,8 @@ export class TcpRelays {
     return this.#relays.size;
   }
 
-  usage(relay: SocketId): Usage | undefined {
-    return this.#relays.get(relay)?.usage;
+  usage(socket: SocketId): Usage | undefined {
+    return (this.#relays.get(socket) ?? this.#joined.get(socket))?.usage;
   }
 
   /** Whether a client has a relayed TCP address by this connection: it may be silent for as long as it has. */
@@ -134,7 +136,7 @@ export class TcpRelays {
   }
 
   /** Of two connections, each of a client or a peer. What has nothing to be joined with is hung up. */
-  join({ streams, limits: own = [], idleSeconds }: Join): void {
+  join({ streams, limits: own = [], idleSeconds }: JoinOrder): void {
     const { limits: limiter, now, hand } = this.#options;
     if (!streams.every((id) => this.#peers.has(id) || this.#options.connection(id))) {
       for (const id of streams) this.hangUp(id);
@@ -145,14 +147,16 @@ export class TcpRelays {
     const limits = relay?.limits ?? own;
     const [client, peer] = streams.map((id) => this.#endOf(id));
     assert(client && peer);
-    this.#joins.join(client, peer, now(), {
+    const join = this.#joins.join(client, peer, now(), {
       count: (direction, bytes) => relay?.count(direction, bytes),
       admits: (direction, bytes) => limits.length === 0 || limiter.admits(limits, direction, bytes, now()),
       idleMillis: idleSeconds === undefined ? undefined : idleSeconds * 1000,
       parted: (usage) => {
+        for (const id of streams) this.#joined.delete(id);
         if (!this.#isClosed) hand({ is: "parted", streams, usage });
       },
     });
+    for (const id of streams) this.#joined.set(id, join);
   }
 
   /** Ends joined connections that have been idle for longer than they may. */
@@ -161,6 +165,7 @@ export class TcpRelays {
   }
 
   hangUp(id: SocketId): void {
+    this.#joined.get(id)?.breakOff();
     const found = this.#peers.get(id);
     if (found) breakOff(found.stream);
     this.#options.connection(id)?.hangUp();

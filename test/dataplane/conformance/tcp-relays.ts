@@ -197,6 +197,29 @@ export function describeTcpRelays(make: Make): void {
       await other.closed;
     });
 
+    test("says what two joined connections have carried so far, by either of them, until they part", async () => {
+      const { near, far, via, peer } = await joined();
+      near.socket.write("to the peer");
+      await far.take(11);
+      far.socket.write("back");
+      await near.take(4);
+      for (const socket of [via, peer]) {
+        expect(rig.plane.usage(socket)).toMatchObject({ toPeer: { bytes: 11 }, toClient: { bytes: 4 } });
+      }
+      far.socket.resetAndDestroy();
+      await near.closed;
+      await until(() => rig.plane.usage(via) === undefined);
+    });
+
+    test("breaks both of a pair off when one of them is hung up: neither takes it for the end", async () => {
+      const { near, far, via } = await joined();
+      near.socket.write("all of it?");
+      await far.take(10);
+      rig.plane.perform({ do: "hang-up", via });
+      await Promise.all([near.closed, far.closed]);
+      expect([near.hasEnded, far.hasEnded]).toEqual([false, false]);
+    });
+
     test("takes no more from a client than the peer does, and loses nothing", async () => {
       const { near, far, relay } = await joined();
       far.socket.pause();
