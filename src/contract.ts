@@ -105,7 +105,7 @@ export type Action =
       /** They end when nothing has come by either for so long. */
       readonly idleSeconds?: number | undefined;
     }
-  /** End a stream connection, or one that is being made. */
+  /** End a stream connection, or one that is being made. Of two joined ones both are broken off: neither takes it for the end. */
   | { readonly do: "hang-up"; readonly via: SocketId }
   /**
    * Hand up ChannelData from this client, too, that no route takes, until then. An upsert: until 0 ends it. For a client
@@ -225,7 +225,15 @@ export type Fact =
     }
   | { readonly fact: "relay-closed"; readonly relay: SocketId; readonly usage: Usage }
   /** A channel of XEP-0278. */
-  | { readonly fact: "channel-opened" | "channel-closed"; readonly user: string };
+  | { readonly fact: "channel-opened" | "channel-closed"; readonly user: string }
+  /** Two who waited at the SOCKS5 proxy were joined, in the name of `user`. */
+  | { readonly fact: "bytestream-opened"; readonly user: string }
+  | {
+      readonly fact: "bytestream-closed";
+      readonly user: string;
+      readonly why: "ended" | "over-quota" | "ordered";
+      readonly usage: Usage;
+    };
 
 /** What one relay port carried. Payload bytes, without any framing. Of streams, packets are pieces as they came. */
 export interface Usage {
@@ -314,8 +322,8 @@ export interface Dataplane {
   listen(kind: ListenerKind, at: Endpoint): Promise<Listener>;
   perform(action: Action): void;
   counters(): PlaneCounters;
-  /** What an open relay port has carried so far. */
-  usage(relay: SocketId): Usage | undefined;
+  /** What an open relay port has carried so far, or two joined connections, by either of them. */
+  usage(socket: SocketId): Usage | undefined;
   /** Ends every socket. Resolves when the last one is closed. */
   close(): Promise<void>;
 }

@@ -78,7 +78,10 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       void component?.stop();
       void credentials?.stop();
     },
-    relayPorts: () => media.plane.counters().relays,
+    left: () => ({
+      relayPorts: media.plane.counters().relays,
+      ...(media.bytestreams ? { transfers: media.bytestreams.streams().length } : {}),
+    }),
     secondsAtMost: config.drain.secondsAtMost,
     now,
     log,

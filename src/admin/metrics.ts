@@ -15,6 +15,10 @@ export interface MetricsSources {
   readonly addressChecks: Readonly<Record<string, number>>;
   /** Of the connection to the XMPP server, and the states there are; none without a component. */
   readonly component?: { readonly states: readonly string[]; readonly state: () => string } | undefined;
+  /** Of the proxy for file transfers, as it is now; `bytes` since the start. None without one. */
+  readonly bytestreams?:
+    | (() => { readonly open: number; readonly waiting: number; readonly bytes: number })
+    | undefined;
 }
 
 export interface Metrics {
@@ -35,6 +39,7 @@ export function openMetrics(sources: MetricsSources): Metrics {
   gauge(registry, "sluice_draining", "1 while no new allocations are made, before the end; else 0.", () =>
     Number(sources.isDraining()),
   );
+  if (sources.bytestreams) registerBytestreams(registry, sources.bytestreams);
   const xmpp = new Counter({
     name: "sluice_xmpp_facts_total",
     help: "What happened at the connection to the XMPP server, by kind.",
@@ -90,6 +95,22 @@ function registerAddressChecks(registry: Registry, checks: Readonly<Record<strin
     collect() {
       this.reset();
       for (const [outcome, amount] of Object.entries(checks)) this.inc({ outcome }, amount);
+    },
+  });
+}
+
+function registerBytestreams(registry: Registry, now: NonNullable<MetricsSources["bytestreams"]>): void {
+  gauge(registry, "sluice_bytestreams", "File transfers through the SOCKS5 proxy open now.", () => now().open);
+  gauge(registry, "sluice_bytestreams_waiting", "Connections to the SOCKS5 proxy that wait to be activated.", () => {
+    return now().waiting;
+  });
+  new Counter({
+    name: "sluice_bytestream_bytes_total",
+    help: "Bytes carried by the SOCKS5 proxy, both ways together.",
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(now().bytes);
     },
   });
 }
@@ -170,18 +191,44 @@ function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: 
   const allocations = new Gauge({ name: "sluice_allocations", help: "Allocations alive now.", registers });
   allocations.set(0);
 
+  const bytestreams = new Counter({
+    name: "sluice_bytestreams_closed_total",
+    help: "File transfers through the SOCKS5 proxy that have ended, by reason.",
+    labelNames: ["reason"],
+    registers,
+  });
+  const channels = new Gauge({ name: "sluice_relay_channels", help: "Relay channels (XEP-0278) open now.", registers });
+  channels.set(0);
+
   return (fact) => {
-    if (fact.fact === "unanswered") unanswered.inc({ method: methodLabel(fact.method) });
-    else if (fact.fact === "answered") {
-      const method = methodLabel(fact.method);
-      const code = fact.code === 0 || fact.code in reasonPhrases ? String(fact.code) : "other";
-      answers.inc({ method, code, transport: fact.transport });
-    } else if (fact.fact === "allocation-opened") {
-      opened.inc({ transport: fact.transport, family: `ipv${familyOf(fact.relayed.address)}` });
-      allocations.inc();
-    } else if (fact.fact === "allocation-closed") {
-      closed.inc({ reason: fact.why });
-      allocations.dec();
+    switch (fact.fact) {
+      case "unanswered":
+        unanswered.inc({ method: methodLabel(fact.method) });
+        break;
+      case "answered":
+        answers.inc({ method: methodLabel(fact.method), code: codeLabel(fact.code), transport: fact.transport });
+        break;
+      case "allocation-opened":
+        opened.inc({ transport: fact.transport, family: `ipv${familyOf(fact.relayed.address)}` });
+        allocations.inc();
+        break;
+      case "allocation-closed":
+        closed.inc({ reason: fact.why });
+        allocations.dec();
+        break;
+      case "bytestream-closed":
+        bytestreams.inc({ reason: fact.why });
+        break;
+      case "channel-opened":
+        channels.inc();
+        break;
+      case "channel-closed":
+        channels.dec();
+        break;
     }
   };
+}
+
+function codeLabel(code: number): string {
+  return code === 0 || code in reasonPhrases ? String(code) : "other";
 }

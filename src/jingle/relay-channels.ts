@@ -8,6 +8,8 @@ import { Latch } from "./latch.ts";
 export interface RelayChannelsOptions {
   readonly family: Family;
   readonly limits: ChannelLimits;
+  /** Whether the operator has shut out who comes from there. */
+  readonly isBanned: (address: string, now: Millis) => boolean;
   readonly newSocketId: () => SocketId;
 }
 
@@ -87,7 +89,7 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
       case "stray":
         return this.#hear(now, input);
       case "ordered":
-        return this.#obey(input.order);
+        return this.#obey(now, input.order);
       case "ticked":
         return this.#ends.due(now).flatMap((channel) => this.#endIfIdle(channel, now));
       default:
@@ -95,9 +97,13 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
     }
   }
 
-  #obey(order: Order): ChannelAction[] {
+  #obey(now: Millis, order: Order): ChannelAction[] {
     if (order.order === "drain") this.#isDraining = true;
-    return order.order === "ban" && "user" in order.whom ? this.#endAllOf(order.whom.user) : [];
+    if (order.order !== "ban") return [];
+    const { whom } = order;
+    const isShutOut = ({ latch: { source } }: Port) => source && this.#options.isBanned(source.address, now);
+    const isMeant = ({ user, ports }: Channel) => ("user" in whom ? user === whom.user : ports.some(isShutOut));
+    return [...this.#channels].filter(isMeant).flatMap((channel) => this.#end(channel));
   }
 
   #ask(now: Millis, name: string, user: string): ChannelAction[] {
@@ -182,6 +188,7 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
     const port = channel?.ports[index];
     const facing = channel?.ports[(index + 2) % portsPerChannel];
     if (!channel || !port || !facing || channel.ports.length < portsPerChannel) return [];
+    if (this.#options.isBanned(from.address, now)) return [];
     const before = port.latch.source;
     if (!port.latch.admits(from, bytes)) return [];
     channel.heardAt = now;
@@ -200,10 +207,6 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
     if (now >= until) return this.#end(channel);
     this.#ends.file(channel, until);
     return [];
-  }
-
-  #endAllOf(user: string): ChannelAction[] {
-    return [...this.#channels].filter((channel) => channel.user === user).flatMap((channel) => this.#end(channel));
   }
 
   #end(channel: Channel): ChannelAction[] {

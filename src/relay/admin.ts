@@ -31,13 +31,14 @@ export async function openAdmin(
 ): Promise<Admin | undefined> {
   const { metrics: at } = config;
   if (at === "none") return undefined;
-  const { plane, listeners } = media;
+  const { plane, listeners, bytestreams } = media;
   const metrics = openMetrics({
     version: version(),
     plane: plane.name,
     counters: () => plane.counters(),
     addressChecks: addresses.checks,
     isDraining: () => drain.isUnderWay,
+    bytestreams: bytestreams && (() => bytestreams.load()),
     component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });
   const readiness = () => ({

@@ -3,13 +3,17 @@
 
 import type { Proxy65 } from "../config/config.ts";
 import type { Action, Dataplane, Input, Listener, Machine, Millis, RelayAddress } from "../contract.ts";
-import { BytestreamsProxy } from "../socks5/bytestreams-proxy.ts";
+import { BytestreamsProxy, type StreamView } from "../socks5/bytestreams-proxy.ts";
 import { hostOf } from "../stun/address.ts";
 import type { ActivationFailure, StreamHost } from "../xmpp/xep0065-bytestreams.ts";
 import { doorsOf } from "./doors.ts";
 
 export interface Bytestreams {
   readonly machine: BytestreamsProxy;
+  /** Those that are open. */
+  streams(): readonly StreamView[];
+  /** `bytes` since the start. */
+  load(): { readonly open: number; readonly waiting: number; readonly bytes: number };
   /** Now: external addresses can change. */
   hosts(): readonly StreamHost[];
   activate(now: Millis, hash: string, user: string): ActivationFailure | undefined;
@@ -22,13 +26,16 @@ export interface BytestreamsParts {
   readonly relayAddresses: readonly RelayAddress[];
   /** What clients are told to connect to, if not the addresses that there are. */
   readonly host: string | undefined;
+  readonly isBanned: (address: string, now: Millis) => boolean;
 }
 
 export function openBytestreams({ quota }: Proxy65, parts: BytestreamsParts): Bytestreams {
-  const { plane, listeners, relayAddresses, host } = parts;
-  const machine = new BytestreamsProxy(quota, hostOf);
+  const { plane, listeners, relayAddresses, host, isBanned } = parts;
+  const machine = new BytestreamsProxy(quota, { hostOf, usageOf: (stream) => plane.usage(stream), isBanned });
   return {
     machine,
+    streams: () => machine.streams(),
+    load: () => ({ open: machine.streams().length, waiting: machine.waiting, bytes: machine.bytes }),
     hosts() {
       const hosts = doorsOf(listeners, relayAddresses).map((door) => ({ host: host ?? door.host, port: door.port }));
       return [...new Map(hosts.map((each) => [JSON.stringify(each), each])).values()];
@@ -42,14 +49,17 @@ export function openBytestreams({ quota }: Proxy65, parts: BytestreamsParts): By
   };
 }
 
-/** What is of SOCKS5 is for the proxy; the end of a connection and the time are for both. */
+const sharedInputs: ReadonlySet<Input["is"]> = new Set(["hung-up", "parted", "ordered", "ticked"]);
+
+/** What is of SOCKS5 is for the proxy; ends of connections, orders and the time are for both, and a ban is TURN's to keep. */
 export function sharedMachine(turn: Machine, proxy: Machine): Machine {
-  const isForBoth = (input: Input) => input.is === "hung-up" || input.is === "parted" || input.is === "ticked";
   const isForProxy = (input: Input) => input.is === "datagram" && input.on.protocol === "socks5";
   return {
     handle(now: Millis, input: Input): Action[] {
       if (isForProxy(input)) return proxy.handle(now, input);
-      return isForBoth(input) ? [...turn.handle(now, input), ...proxy.handle(now, input)] : turn.handle(now, input);
+      return sharedInputs.has(input.is)
+        ? [...turn.handle(now, input), ...proxy.handle(now, input)]
+        : turn.handle(now, input);
     },
   };
 }

@@ -7,8 +7,8 @@ import type { Millis } from "../contract.ts";
 export interface DrainOptions {
   /** Does what is to be done first. */
   readonly begin: () => void;
-  /** How many are open. */
-  readonly relayPorts: () => number;
+  /** How many are open of each kind that it waits for. */
+  readonly left: () => Readonly<Record<string, number>>;
   readonly secondsAtMost: number;
   readonly now: () => Millis;
   readonly log: Pick<Log, "info" | "warn">;
@@ -48,14 +48,14 @@ export class Drain {
 
   #run(): void {
     this.#isUnderWay = true;
-    const { begin, relayPorts, secondsAtMost, now, log } = this.#options;
+    const { begin, left, secondsAtMost, now, log } = this.#options;
     const latest = now() + secondsAtMost * 1000;
-    log.info("draining: no new allocations", { relayPorts: relayPorts(), secondsAtMost });
+    log.info("draining: no new allocations", { ...left(), secondsAtMost });
     begin();
     this.#watch = setInterval(() => {
-      const left = relayPorts();
-      if (left > 0 && now() < latest) return;
-      if (left > 0) log.warn("not drained in time: what is left ends now", { relayPorts: left });
+      const isEmpty = Object.values(left()).every((open) => open === 0);
+      if (!isEmpty && now() < latest) return;
+      if (!isEmpty) log.warn("not drained in time: what is left ends now", left());
       else log.info("drained");
       this.stop();
       this.#end();

@@ -6,11 +6,13 @@ import { endpointText } from "../admin/masking.ts";
 import type { Config, Listen } from "../config/config.ts";
 import { machineAddresses } from "../config/relay-addresses.ts";
 import {
+  type Action,
   type Dataplane,
   type Endpoint,
   type Fact,
   familyOf,
   type Listener,
+  type Millis,
   type Order,
   type RelayAddress,
   type SocketId,
@@ -128,6 +130,7 @@ export async function openMedia(
     newSocketId,
     squares,
   });
+  const isBanned = (address: string, at: Millis) => machine.bans.holdsClient(address, at);
   const fault = (error: unknown) => moves.log.fact({ fact: "fault-of-ours", error });
   const proxy65 = config.xmpp?.proxy65;
   const shared = listeners.filter(({ socket }, index) => listeners.findIndex((each) => each.socket === socket) < index);
@@ -138,6 +141,7 @@ export async function openMedia(
       listeners: [...proxies, ...shared.map((listener): Listener => ({ ...listener, transport: "tcp" }))],
       relayAddresses,
       host: config.xmpp?.host,
+      isBanned,
     });
   const loop = new Loop({
     machine: bytestreams ? sharedMachine(machine, bytestreams.machine) : machine,
@@ -149,7 +153,8 @@ export async function openMedia(
   const limits = config.xmpp?.relayNodes;
   if (limits) {
     const family = relayAddresses.some(({ bind }) => familyOf(bind) === 4) ? 4 : 6;
-    channels = new ChannelDesk({ family, limits, newSocketId, now, perform: (action) => plane.perform(action), fault });
+    const perform = (action: Action) => plane.perform(action);
+    channels = new ChannelDesk({ family, limits, isBanned, newSocketId, now, perform, fault });
   }
   const watch = certificates && watchCertificates(certificates, moves.log, now);
 
@@ -163,7 +168,7 @@ export async function openMedia(
     certificates,
     operator: {
       allocations: () => machine.allocations(),
-      bans: () => machine.bans(now()),
+      bans: () => machine.bans.list(now()),
       order(order) {
         loop.hand({ is: "ordered", order });
         channels?.order(order);

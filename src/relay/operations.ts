@@ -11,6 +11,7 @@ import type { LiveAllocation, Operations } from "../xmpp/console/operations.ts";
 import { bytesText, durationText } from "../xmpp/console/words.ts";
 import type { Lines } from "../xmpp/xep0004-data-forms.ts";
 import type { IssuedCredential } from "../xmpp/xep0215-external-services.ts";
+import type { Bytestreams } from "./bytestreams.ts";
 import type { Media } from "./media.ts";
 
 export interface OperationsOptions {
@@ -39,6 +40,7 @@ export function operationsOn({ media, histories, uris, mint, drain }: Operations
       operator.order({ order: "close", relay: id });
       return wasThere && !has(id);
     },
+    transfers: () => media.bytestreams?.streams() ?? [],
     bans: () => operator.bans(),
     ban(whom, until) {
       operator.order({ order: "ban", whom, until });
@@ -73,11 +75,12 @@ function total(usages: readonly Usage[]): Usage {
   return { toPeer: sum("toPeer"), toClient: sum("toClient") };
 }
 
-function status({ plane, listeners, operator }: Media): Lines {
+function status({ plane, listeners, operator, bytestreams }: Media): Lines {
   const { relayed, dropped, relays, connections } = plane.counters();
   const bytes = (direction: "to-peer" | "to-client") =>
     relayed.filter((each) => each.direction === direction).reduce((sum, each) => sum + each.bytes, 0);
   const drops = Object.entries(dropped).filter((entry): entry is [DropReason, number] => entry[1] > 0);
+  const transfers = bytestreams?.load();
   return [
     ["Version", version()],
     ["Running for", durationText(performance.now())],
@@ -88,9 +91,14 @@ function status({ plane, listeners, operator }: Media): Lines {
     ["Stream connections", String(connections)],
     ["Relayed to peers", bytesText(bytes("to-peer"))],
     ["Relayed to clients", bytesText(bytes("to-client"))],
+    ...(transfers ? [["File transfers", transfersText(transfers)] as const] : []),
     ["Packets dropped", drops.map(([reason, packets]) => `${reason}: ${packets}`).join("\n") || "none"],
     ["Bans", String(operator.bans().length)],
   ];
+}
+
+function transfersText({ open, waiting, bytes }: ReturnType<Bytestreams["load"]>): string {
+  return `${open} open, ${waiting} connections that wait, ${bytesText(bytes)} carried`;
 }
 
 function readNetwork(typed: string): string | undefined {

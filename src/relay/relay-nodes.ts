@@ -1,21 +1,18 @@
 // The channels of XEP-0278: their machine with a loop of its own, over the plane that TURN has, too.
 
 import { randomBytes } from "node:crypto";
-import type { Action, Family, Input, Millis, Order, SocketId } from "../contract.ts";
+import type { Action, Input, Millis, Order } from "../contract.ts";
 import { Loop } from "../dataplane/loop.ts";
 import {
   type ChannelAction,
   type ChannelInput,
-  type ChannelLimits,
   idleSeconds,
   RelayChannels,
+  type RelayChannelsOptions,
 } from "../jingle/relay-channels.ts";
 import type { RelayNodes } from "../xmpp/xep0278-relay-nodes.ts";
 
-export interface RelayNodesOptions {
-  readonly family: Family;
-  readonly limits: ChannelLimits;
-  readonly newSocketId: () => SocketId;
+export interface RelayNodesOptions extends RelayChannelsOptions {
   readonly now: () => Millis;
   readonly perform: (action: Action) => void;
   readonly fault: (error: unknown) => void;
@@ -25,7 +22,7 @@ type Answered = Parameters<RelayNodes["open"]>[1];
 
 export class ChannelDesk {
   readonly #loop: Loop<ChannelInput, ChannelAction>;
-  readonly #limits: ChannelLimits;
+  readonly #limits: RelayNodesOptions["limits"];
   /** By channel: who waits for it. As many as there are channels, at most. */
   readonly #waiting = new Map<string, Answered>();
 

@@ -2,7 +2,7 @@
 // are joined when one of them says so over XMPP.
 
 import { Calendar } from "../calendar.ts";
-import type { Action, Endpoint, Input, Machine, Millis, SocketId, Usage } from "../contract.ts";
+import type { Action, Banned, Endpoint, Input, Machine, Millis, SocketId, Usage } from "../contract.ts";
 import { offersNoAuthentication, type ReplyCode, readRequest, writeMethod, writeReply } from "./handshake.ts";
 
 export interface ProxyLimits {
@@ -13,8 +13,18 @@ export interface ProxyLimits {
   readonly streamsPerUser: number;
   /** Of one user's streams together, in each direction by itself. */
   readonly bytesPerSecondPerUser: number;
-  /** Counted when a stream ends; who has had more gets no new one until the next day. */
+  /** Looked at once a second: who has had more has what is left of his streams ended, and gets none until the next day. */
   readonly bytesPerDayPerUser: number;
+}
+
+/** What the proxy asks of others. */
+export interface ProxySurroundings {
+  /** Which addresses are one host's. */
+  readonly hostOf: (address: string) => string;
+  /** What two joined connections have carried so far, by the first of them. */
+  readonly usageOf: (stream: SocketId) => Usage | undefined;
+  /** Whether the operator has shut out who comes from there. */
+  readonly isBanned: (address: string, now: Millis) => boolean;
 }
 
 export const defaultProxyLimits: ProxyLimits = {
@@ -44,14 +54,28 @@ interface Guest {
 }
 
 interface Stream {
+  /** Who had it activated, as quotas count him. */
   readonly user: string;
+  readonly guests: readonly [one: Guest, other: Guest];
+  readonly since: Millis;
+  /** Bytes of it that have been counted. */
+  counted: number;
+  /** Why it is being ended, if we are at it. */
+  why: "over-quota" | "ordered" | undefined;
+}
+
+/** A stream that is open. */
+export interface StreamView {
+  readonly user: string;
+  readonly since: Millis;
+  readonly bytes: number;
 }
 
 type Datagram = Extract<Input, { is: "datagram" }>;
 
 export class BytestreamsProxy implements Machine {
   readonly #limits: ProxyLimits;
-  readonly #hostOf: (address: string) => string;
+  readonly #surroundings: ProxySurroundings;
   readonly #guests = new Map<SocketId, Guest>();
   readonly #byHash = new Map<string, Guest[]>();
   readonly #perHost = new Map<string, number>();
@@ -62,15 +86,25 @@ export class BytestreamsProxy implements Machine {
   /** Bytes of this day. */
   readonly #spent = new Map<string, number>();
   #day = 0;
+  #bytes = 0;
 
-  /** `hostOf` says which addresses are one host's. */
-  constructor(limits: ProxyLimits, hostOf: (address: string) => string) {
+  constructor(limits: ProxyLimits, surroundings: ProxySurroundings) {
     this.#limits = limits;
-    this.#hostOf = hostOf;
+    this.#surroundings = surroundings;
   }
 
-  get size(): number {
-    return this.#streams.size;
+  /** How many wait to be activated. */
+  get waiting(): number {
+    return this.#guests.size;
+  }
+
+  /** Carried by all streams that there ever were, as of the last second. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  streams(): StreamView[] {
+    return [...this.#streams.values()].map(({ user, since, counted: bytes }) => ({ user, since, bytes }));
   }
 
   handle(now: Millis, input: Input): Action[] {
@@ -81,10 +115,11 @@ export class BytestreamsProxy implements Machine {
         this.#forget(this.#guests.get(input.via));
         return [];
       case "parted":
-        this.#parted(now, input.streams[0], input.usage);
-        return [];
+        return this.#parted(now, input.streams[0], input.usage);
+      case "ordered":
+        return input.order.order === "ban" ? this.#shutOut(now, input.order.whom) : [];
       case "ticked":
-        return this.#ends.due(now).flatMap((guest) => this.#turnOut(guest));
+        return [...this.#ends.due(now).flatMap((guest) => this.#turnOut(guest)), ...this.#meter(now)];
       default:
         return [];
     }
@@ -100,17 +135,23 @@ export class BytestreamsProxy implements Machine {
     if (this.#streams.size >= streams || held >= streamsPerUser) return { failed: "too-many" };
     if (this.#spentBy(user, now) >= bytesPerDayPerUser) return { failed: "too-much" };
     for (const guest of [one, other]) this.#forget(guest);
-    this.#streams.set(one.via, { user });
+    this.#streams.set(one.via, { user, guests: [one, other], since: now, counted: 0, why: undefined });
     this.#perUser.set(user, held + 1);
     const limits = [{ bucket: `bytestreams ${user}`, bytesPerSecond: bytesPerSecondPerUser }];
-    return { actions: [{ do: "join", streams: [one.via, other.via], limits, idleSeconds }] };
+    return {
+      actions: [
+        { do: "join", streams: [one.via, other.via], limits, idleSeconds },
+        { do: "report", fact: { fact: "bytestream-opened", user } },
+      ],
+    };
   }
 
   #receive(now: Millis, { via, from, bytes }: Datagram): Action[] {
     const guest = this.#guests.get(via);
     const send = (bytes: Uint8Array): Action => ({ do: "send", via, to: from, bytes });
     if (!guest) {
-      const mayStay = this.#hasRoomFor(from) && offersNoAuthentication(bytes);
+      const { isBanned } = this.#surroundings;
+      const mayStay = offersNoAuthentication(bytes) && this.#hasRoomFor(from) && !isBanned(from.address, now);
       if (mayStay) this.#take({ via, from, hash: undefined }, now);
       return [send(writeMethod(mayStay)), ...(mayStay ? [] : [{ do: "hang-up", via } as const])];
     }
@@ -131,12 +172,14 @@ export class BytestreamsProxy implements Machine {
 
   #hasRoomFor({ address }: Endpoint): boolean {
     const { waiting, waitingPerAddress } = this.#limits;
-    return this.#guests.size < waiting && (this.#perHost.get(this.#hostOf(address)) ?? 0) < waitingPerAddress;
+    return (
+      this.#guests.size < waiting && (this.#perHost.get(this.#surroundings.hostOf(address)) ?? 0) < waitingPerAddress
+    );
   }
 
   #take(guest: Guest, now: Millis): void {
     this.#guests.set(guest.via, guest);
-    count(this.#perHost, this.#hostOf(guest.from.address), 1);
+    count(this.#perHost, this.#surroundings.hostOf(guest.from.address), 1);
     this.#ends.file(guest, now + waitMillis);
   }
 
@@ -144,7 +187,7 @@ export class BytestreamsProxy implements Machine {
   #forget(guest: Guest | undefined): void {
     if (!guest || !this.#guests.delete(guest.via)) return;
     this.#ends.strike(guest);
-    count(this.#perHost, this.#hostOf(guest.from.address), -1);
+    count(this.#perHost, this.#surroundings.hostOf(guest.from.address), -1);
     if (guest.hash === undefined) return;
     const rest = (this.#byHash.get(guest.hash) ?? []).filter((other) => other !== guest);
     if (rest.length > 0) this.#byHash.set(guest.hash, rest);
@@ -156,13 +199,45 @@ export class BytestreamsProxy implements Machine {
     return [{ do: "hang-up", via: guest.via }];
   }
 
-  #parted(now: Millis, first: SocketId, { toPeer, toClient }: Usage): void {
+  /** What has passed since the last time, and the end of whoever has had enough. */
+  #meter(now: Millis): Action[] {
+    for (const [first, stream] of this.#streams) {
+      const usage = this.#surroundings.usageOf(first);
+      if (usage) this.#count(stream, usage, now);
+    }
+    const hasHadEnough = ({ user }: Stream) => this.#spentBy(user, now) >= this.#limits.bytesPerDayPerUser;
+    return this.#end("over-quota", hasHadEnough);
+  }
+
+  #shutOut(now: Millis, whom: Banned): Action[] {
+    const isShutOut = ({ from }: Guest) => this.#surroundings.isBanned(from.address, now);
+    const waiting = [...this.#guests.values()].filter(isShutOut);
+    const isMeant = ({ user, guests }: Stream) => ("user" in whom ? user === whom.user : guests.some(isShutOut));
+    return [...waiting.flatMap((guest) => this.#turnOut(guest)), ...this.#end("ordered", isMeant)];
+  }
+
+  #end(why: NonNullable<Stream["why"]>, isMeant: (stream: Stream) => boolean): Action[] {
+    const meant = [...this.#streams].filter(([, stream]) => !stream.why && isMeant(stream));
+    for (const [, stream] of meant) stream.why = why;
+    return meant.map(([via]) => ({ do: "hang-up", via }));
+  }
+
+  #parted(now: Millis, first: SocketId, usage: Usage): Action[] {
     const stream = this.#streams.get(first);
-    if (!stream) return;
-    const { user } = stream;
+    if (!stream) return [];
+    const { user, why = "ended" } = stream;
+    this.#count(stream, usage, now);
     this.#streams.delete(first);
     count(this.#perUser, user, -1);
-    this.#spent.set(user, this.#spentBy(user, now) + toPeer.bytes + toClient.bytes);
+    return [{ do: "report", fact: { fact: "bytestream-closed", user, why, usage } }];
+  }
+
+  #count(stream: Stream, { toPeer, toClient }: Usage, now: Millis): void {
+    const bytes = toPeer.bytes + toClient.bytes;
+    const more = bytes - stream.counted;
+    stream.counted = bytes;
+    this.#bytes += more;
+    this.#spent.set(stream.user, this.#spentBy(stream.user, now) + more);
   }
 
   #spentBy(user: string, now: Millis): number {

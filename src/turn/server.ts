@@ -7,7 +7,7 @@ import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
 import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
-import { type Ban, Bans } from "./bans.ts";
+import { Bans } from "./bans.ts";
 import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
@@ -175,8 +175,8 @@ export class TurnServer implements Machine {
     return this.#turn.allocations.all.filter(({ isOpen }) => isOpen).map(viewOf);
   }
 
-  bans(now: Millis): Ban[] {
-    return this.#turn.bans.list(now);
+  get bans(): Pick<Bans, "list" | "holdsClient"> {
+    return this.#turn.bans;
   }
 
   handle(now: Millis, input: Input): Action[] {

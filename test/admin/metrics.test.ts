@@ -82,6 +82,23 @@ describe("metrics", () => {
     expect(text).toContain("sluice_allocations 1\n");
   });
 
+  test("show the proxy for file transfers where there is one, and relay channels", async () => {
+    const load = { open: 2, waiting: 3, bytes: 4000 };
+    const metrics = open({ bytestreams: () => load });
+    const usage = { toPeer: { packets: 1, bytes: 1 }, toClient: { packets: 0, bytes: 0 } };
+    metrics.count({ fact: "bytestream-closed", user: "alice", why: "over-quota", usage });
+    for (const fact of ["channel-opened", "channel-opened", "channel-closed"] as const) {
+      metrics.count({ fact, user: "alice" });
+    }
+    const text = await metrics.read();
+    expect(text).toContain("sluice_bytestreams 2\n");
+    expect(text).toContain("sluice_bytestreams_waiting 3\n");
+    expect(text).toContain("sluice_bytestream_bytes_total 4000\n");
+    expect(text).toContain('sluice_bytestreams_closed_total{reason="over-quota"} 1\n');
+    expect(text).toContain("sluice_relay_channels 1\n");
+    expect(await open().read()).not.toContain("sluice_bytestreams ");
+  });
+
   test("count Binding requests that the plane answered by itself with those that the machine did", async () => {
     let bindings = 2;
     const metrics = open({ counters: () => ({ ...counters, bindings }) });

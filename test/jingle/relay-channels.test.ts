@@ -40,6 +40,7 @@ class World {
   readonly sent: { via: SocketId; to: Endpoint }[] = [];
   readonly facts: string[] = [];
   readonly taken = new Set<number>();
+  readonly banned = new Set<string>();
   nextPort = 50_000;
   isFull = false;
   #lastSocket = 0;
@@ -48,6 +49,7 @@ class World {
     this.machine = new RelayChannels({
       family: 4,
       limits: { channels: 10, channelsPerUser: 2, kilobitsPerSecond: 800, ...limits },
+      isBanned: (address) => this.banned.has(address),
       newSocketId: () => {
         this.#lastSocket += 1;
         return this.#lastSocket;
@@ -306,6 +308,30 @@ describe("the end of a channel", () => {
     expect(world.ports.size).toBe(4);
     ban("alice");
     expect(world.ports.size).toBe(0);
+  });
+});
+
+describe("a ban of a network", () => {
+  const whom = { network: thief.address };
+
+  test("ends the channels that somebody uses from there, and no others", () => {
+    const { world, remotePort } = opened();
+    world.arrives(remotePort, thief, rtp());
+    const { localPort } = world.asks("c2", "bob");
+    world.arrives(localPort, other, rtp());
+    world.banned.add(thief.address);
+    world.hears({ is: "ordered", order: { order: "ban", whom, until: world.now + 60_000 } });
+    expect([...world.ports.values()]).toEqual([0, 1, 2, 3].map((each) => localPort + each));
+  });
+
+  test("keeps everybody there from having a port", () => {
+    const { world, localPort, remotePort } = opened();
+    world.banned.add(thief.address);
+    world.arrives(remotePort, thief, rtp());
+    world.arrives(remotePort, other, rtp(2));
+    world.arrives(localPort, asker, rtp());
+    expect(world.flows).toHaveLength(1);
+    expect(world.flows[0]).toContain(other.address);
   });
 });
 

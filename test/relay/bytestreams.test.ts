@@ -13,6 +13,7 @@ import { closeOf, until } from "../dataplane/rig.ts";
 import { needs } from "../interop/needs.ts";
 import { newFolder } from "../interop/server-process.ts";
 
+const bytesPerDay = 1_000_000;
 const greeting = Buffer.from([5, 1, 0]);
 const request = (hash: string) => Buffer.from(`\x05\x01\x00\x03\x28${hash}\x00\x00`, "latin1");
 
@@ -23,6 +24,7 @@ describe.runIf(needs("openssl"))("the proxy of bytestreams", () => {
 
   beforeAll(async () => {
     folder = newFolder("bytestreams");
+    const quota = { "bytes-per-day-per-user": bytesPerDay };
     const flags = {
       listen: ["any://127.0.0.1:0"],
       tls: makeCertificate(folder, ["relay.example.org"]),
@@ -31,7 +33,7 @@ describe.runIf(needs("openssl"))("the proxy of bytestreams", () => {
       "relay-address": "127.0.0.1",
       metrics: "none",
       log: { level: "silent" },
-      xmpp: { domain: "relay.example.org", secret: "s", proxy65: { listen: ["socks5://127.0.0.1:0"] } },
+      xmpp: { domain: "relay.example.org", secret: "s", proxy65: { listen: ["socks5://127.0.0.1:0"], quota } },
     };
     const config = readConfig({ flags, env: {} });
     const log = openLog(config.log);
@@ -83,7 +85,7 @@ describe.runIf(needs("openssl"))("the proxy of bytestreams", () => {
   }
 
   const hashOf = (text: string) => createHash("sha1").update(text).digest("hex");
-  const activate = (hash: string) => media.bytestreams?.activate(Date.now(), hash, "alice");
+  const activate = (hash: string, user = "alice") => media.bytestreams?.activate(Date.now(), hash, user);
 
   test("is at a port of its own, and at the one for all", () => {
     expect(ports()).toHaveLength(2);
@@ -114,6 +116,35 @@ describe.runIf(needs("openssl"))("the proxy of bytestreams", () => {
     one.socket.resetAndDestroy();
     await other.closed;
     expect(activate(hash)).toBe("nobody-waits");
+  });
+
+  test("breaks off in the middle of a file for who has had his bytes of the day, and counts them", async () => {
+    const hash = hashOf("much");
+    const [one, other] = [await waiting(hash), await waiting(hash)];
+    activate(hash, "carol");
+    const before = media.bytestreams?.load().bytes ?? 0;
+    one.socket.write(Buffer.alloc(bytesPerDay));
+    await other.take(bytesPerDay);
+    await Promise.all([one.closed, other.closed]);
+    expect([one.state.hasEnded, other.state.hasEnded]).toEqual([false, false]);
+    const after = { open: 0, waiting: 0, bytes: before + bytesPerDay };
+    await vi.waitFor(() => expect(media.bytestreams?.load()).toEqual(after));
+    await waiting(hash);
+    await waiting(hash);
+    expect(activate(hash, "carol")).toBe("too-much");
+  });
+
+  test("is closed to who comes from a banned network, and ends what he has", async () => {
+    const hash = hashOf("banned");
+    const [one, other] = [await waiting(hash), await waiting(hash)];
+    activate(hash);
+    const whom = { network: "127.0.0.0/30" };
+    media.operator.order({ order: "ban", whom, until: Date.now() + 3_600_000 });
+    await Promise.all([one.closed, other.closed]);
+    const late = await client();
+    late.socket.write(greeting);
+    expect([...(await late.take(2))]).toEqual([5, 0xff]);
+    media.operator.order({ order: "lift", whom });
   });
 
   test("forgets who goes before", async () => {

@@ -6,13 +6,13 @@ afterEach(() => void vi.useRealTimers());
 
 function world(relayPorts: number, secondsAtMost = 3600) {
   const lines: string[] = [];
-  const state = { relayPorts, begun: 0, isOver: false };
+  const state = { relayPorts, transfers: 0, begun: 0, isOver: false };
   const note = (text: string, fields = {}) => void lines.push(`${text} ${JSON.stringify(fields)}`);
   const drain = new Drain({
     begin: () => {
       state.begun += 1;
     },
-    relayPorts: () => state.relayPorts,
+    left: () => ({ relayPorts: state.relayPorts, transfers: state.transfers }),
     secondsAtMost,
     now: Date.now,
     log: { info: note, warn: note },
@@ -36,7 +36,10 @@ describe("a drain", () => {
     state.relayPorts = 0;
     await vi.advanceTimersByTimeAsync(1000);
     expect(state.isOver).toBe(true);
-    expect(lines).toEqual(['draining: no new allocations {"relayPorts":2,"secondsAtMost":3600}', "drained {}"]);
+    expect(lines).toEqual([
+      'draining: no new allocations {"relayPorts":2,"transfers":0,"secondsAtMost":3600}',
+      "drained {}",
+    ]);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -50,6 +53,17 @@ describe("a drain", () => {
     expect(state.isOver).toBe(false);
   });
 
+  test("waits for file transfers, too", async () => {
+    const { state, begin } = world(0);
+    state.transfers = 1;
+    begin();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(state.isOver).toBe(false);
+    state.transfers = 0;
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(state.isOver).toBe(true);
+  });
+
   test("is over when it takes too long", async () => {
     const { state, lines, begin } = world(3, 60);
     begin();
@@ -57,7 +71,7 @@ describe("a drain", () => {
     expect(state.isOver).toBe(false);
     await vi.advanceTimersByTimeAsync(1000);
     expect(state.isOver).toBe(true);
-    expect(lines[1]).toBe('not drained in time: what is left ends now {"relayPorts":3}');
+    expect(lines[1]).toBe('not drained in time: what is left ends now {"relayPorts":3,"transfers":0}');
   });
 
   test("keeps nothing running when it is stopped", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Action, Listener, SocketId } from "../../src/contract.ts";
+import type { Action, Banned, Listener, SocketId, Usage } from "../../src/contract.ts";
 import { BytestreamsProxy, defaultProxyLimits, type ProxyLimits } from "../../src/socks5/bytestreams-proxy.ts";
 
 const at = { address: "192.0.2.1", port: 7777 };
@@ -10,11 +10,19 @@ const request = (name: string) => Buffer.from(`\x05\x01\x00\x03\x28${name}\x00\x
 
 class ProxyWorld {
   now = 1_800_000_000_000;
+  /** By the first of two, what they have carried so far. */
+  readonly carried = new Map<SocketId, number>();
+  readonly banned = new Set<string>();
   readonly proxy: BytestreamsProxy;
   #last: SocketId = 100;
 
   constructor(limits: Partial<ProxyLimits> = {}) {
-    this.proxy = new BytestreamsProxy({ ...defaultProxyLimits, ...limits }, (address) => address);
+    const usageOf = (stream: SocketId) => usageOfBytes(this.carried.get(stream) ?? 0);
+    const isBanned = (address: string) => this.banned.has(address);
+    this.proxy = new BytestreamsProxy(
+      { ...defaultProxyLimits, ...limits },
+      { hostOf: (address) => address, usageOf, isBanned },
+    );
   }
 
   says(via: SocketId, bytes: Uint8Array, address = "198.51.100.7"): Action[] {
@@ -38,19 +46,25 @@ class ProxyWorld {
     return this.proxy.handle(this.now, { is: "ticked" });
   }
 
-  parts(streams: readonly [SocketId, SocketId], bytes = 0): void {
-    const [toPeer, toClient] = [
-      { packets: 1, bytes },
-      { packets: 0, bytes: 0 },
-    ];
-    this.proxy.handle(this.now, { is: "parted", streams, usage: { toPeer, toClient } });
+  parts(streams: readonly [SocketId, SocketId], bytes = 0): Action[] {
+    return this.proxy.handle(this.now, { is: "parted", streams, usage: usageOfBytes(bytes) });
+  }
+
+  bans(whom: Banned): Action[] {
+    if ("network" in whom) this.banned.add(whom.network);
+    const order = { order: "ban", whom, until: this.now + 3_600_000 } as const;
+    return this.proxy.handle(this.now, { is: "ordered", order });
   }
 
   streams(name = hash, user = "alice"): readonly [SocketId, SocketId] {
     const streams = [this.waits(name), this.waits(name)] as const;
-    expect(this.activates(name, user)).toMatchObject({ actions: [{ do: "join", streams }] });
+    expect(this.activates(name, user)).toMatchObject({ actions: [{ do: "join", streams }, {}] });
     return streams;
   }
+}
+
+function usageOfBytes(bytes: number): Usage {
+  return { toPeer: { packets: 1, bytes }, toClient: { packets: 0, bytes: 0 } };
 }
 
 /** What each answer says, and "hang-up" for hanging up. */
@@ -64,10 +78,16 @@ describe("the proxy of bytestreams", () => {
     const streams = [world.waits(), world.waits()];
     const joined = world.activates();
     const limits = [{ bucket: "bytestreams alice", bytesPerSecond: 20_000_000 }];
-    expect(joined).toEqual({ actions: [{ do: "join", streams, limits, idleSeconds: 300 }] });
+    const fact = { fact: "bytestream-opened", user: "alice" };
+    expect(joined).toEqual({
+      actions: [
+        { do: "join", streams, limits, idleSeconds: 300 },
+        { do: "report", fact },
+      ],
+    });
     expect(world.activates()).toEqual({ failed: "nobody-waits" });
     expect(world.passes(100)).toEqual([]);
-    expect(world.proxy.size).toBe(1);
+    expect(world.proxy.streams()).toEqual([{ user: "alice", since: world.now - 100_000, bytes: 0 }]);
   });
 
   test("joins nobody else, and nobody alone", () => {
@@ -124,7 +144,7 @@ describe("the proxy of bytestreams", () => {
     expect(world.activates()).toEqual({ failed: "too-many" });
     world.streams(otherHash, "bob");
     world.parts(first);
-    expect(world.activates()).toMatchObject({ actions: [{ streams: waiting }] });
+    expect(world.activates()).toMatchObject({ actions: [{ streams: waiting }, {}] });
     world.waits();
     world.waits();
     expect(world.activates(hash, "carol")).toEqual({ failed: "too-many" });
@@ -134,7 +154,7 @@ describe("the proxy of bytestreams", () => {
     const world = new ProxyWorld({ bytesPerSecondPerUser: 1000, bytesPerDayPerUser: 5000 });
     const streams = [world.waits(), world.waits()] as const;
     expect(world.activates()).toMatchObject({
-      actions: [{ limits: [{ bucket: "bytestreams alice", bytesPerSecond: 1000 }] }],
+      actions: [{ limits: [{ bucket: "bytestreams alice", bytesPerSecond: 1000 }] }, {}],
     });
     world.parts(streams, 5000);
     world.waits();
@@ -143,5 +163,53 @@ describe("the proxy of bytestreams", () => {
     expect(world.activates(hash, "bob")).toHaveProperty("actions");
     world.passes(86_400);
     world.streams();
+  });
+
+  test("ends all streams of a user at the second in which they have carried his bytes of the day", () => {
+    const world = new ProxyWorld({ bytesPerDayPerUser: 5000 });
+    const [one, other, bobs] = [world.streams(), world.streams(), world.streams(otherHash, "bob")];
+    world.carried.set(one[0], 3000).set(other[0], 1999).set(bobs[0], 4999);
+    expect(world.passes(1)).toEqual([]);
+    world.carried.set(other[0], 2000);
+    expect(world.passes(1)).toEqual([one, other].map(([via]) => ({ do: "hang-up", via })));
+    expect(world.passes(1)).toEqual([]);
+    const why = "over-quota";
+    const fact = { fact: "bytestream-closed", user: "alice", why, usage: usageOfBytes(3000) };
+    expect(world.parts(one, 3000)).toEqual([{ do: "report", fact }]);
+    world.parts(other, 2000);
+    world.waits();
+    world.waits();
+    expect(world.activates()).toEqual({ failed: "too-much" });
+    expect(world.proxy.bytes).toBe(9999);
+  });
+
+  test("counts bytes for the day on which they passed, each of them once", () => {
+    const world = new ProxyWorld({ bytesPerDayPerUser: 5000 });
+    const streams = world.streams();
+    world.carried.set(streams[0], 4000);
+    world.passes(1);
+    world.carried.set(streams[0], 8000);
+    expect(world.passes(86_400)).toEqual([]);
+    world.parts(streams, 8500);
+    expect(world.proxy.bytes).toBe(8500);
+    world.streams();
+  });
+
+  test("ends what a banned user had activated, and nobody else's", () => {
+    const world = new ProxyWorld();
+    const [alices] = [world.streams(), world.streams(otherHash, "bob")];
+    expect(world.bans({ user: "alice" })).toEqual([{ do: "hang-up", via: alices[0] }]);
+    expect(world.parts(alices)).toMatchObject([{ fact: { why: "ordered" } }]);
+  });
+
+  test("ends and refuses whoever comes from a banned network", () => {
+    const world = new ProxyWorld();
+    const near = world.streams();
+    const waiting = world.waits(otherHash);
+    const far = world.waits(otherHash, "203.0.113.9");
+    expect(world.bans({ network: "198.51.100.7" })).toEqual([waiting, near[0]].map((via) => ({ do: "hang-up", via })));
+    expect(codes(world.says(999, greeting))).toEqual([0xff, "hang-up"]);
+    expect(world.activates(otherHash)).toEqual({ failed: "one-waits" });
+    expect(world.passes(61)).toEqual([{ do: "hang-up", via: far }]);
   });
 });

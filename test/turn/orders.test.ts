@@ -131,14 +131,14 @@ describe("bans", () => {
     ban(world, { user: "alice" }, 2000);
     ban(world, { network: "198.51.100.0/24" }, 1000);
     ban(world, { user: "alice" }, 3000);
-    expect(world.server.bans(world.now).map(({ whom, until }) => [whom, until - world.now])).toEqual([
+    expect(world.server.bans.list(world.now).map(({ whom, until }) => [whom, until - world.now])).toEqual([
       [{ network: "198.51.100.0/24" }, 1000],
       [{ user: "alice" }, 3000],
     ]);
-    expect(world.server.bans(world.now + 1000)).toHaveLength(1);
+    expect(world.server.bans.list(world.now + 1000)).toHaveLength(1);
     world.hears({ is: "ordered", order: { order: "lift", whom: { network: "198.51.100.0/24" } } });
     world.hears({ is: "ordered", order: { order: "lift", whom: { user: "alice" } } });
-    expect(world.server.bans(world.now)).toEqual([]);
+    expect(world.server.bans.list(world.now)).toEqual([]);
     alice.allocates();
   });
 
@@ -148,12 +148,12 @@ describe("bans", () => {
     ban(world, { user: "alice" }, hour);
     ban(world, { network: "198.51.100.0/24" }, hour);
     ban(world, { user: "user 7" }, hour);
-    expect(world.server.bans(world.now)).toHaveLength(256);
+    expect(world.server.bans.list(world.now)).toHaveLength(256);
     alice.allocates();
     world.passes(60);
     ban(world, { user: "alice" }, hour);
     expect(codeOf(alice.asks("refresh"))).toBe(403);
-    expect(world.server.bans(world.now)).toHaveLength(2);
+    expect(world.server.bans.list(world.now)).toHaveLength(2);
   });
 });
 

@@ -39,14 +39,22 @@ export function ownRelays({ mayAsk, userOf, operations }: AboutOneself): Command
     mayRun: mayAsk,
     next(_, { jid, now }) {
       const user = userOf(jid);
-      const own = operations.allocations().filter((allocation) => allocation.user === user);
-      if (own.length === 0) return { done: "None." };
-      const lines = own.map(({ id, transport, since, usage }) => {
-        const { toPeer, toClient } = usage;
-        const carried = `${bytesText(toPeer.bytes)} sent, ${bytesText(toClient.bytes)} received`;
-        return [`Relay ${id}`, `over ${transport}, for ${durationText(now - since)}; ${carried}`] as const;
-      });
-      return { done: `${own.length} in use.`, result: writeLines("Relays that you use", lines) };
+      const isOwn = (each: { readonly user: string }) => each.user === user;
+      const relays = operations
+        .allocations()
+        .filter(isOwn)
+        .map(({ id, transport, since, usage }) => {
+          const { toPeer, toClient } = usage;
+          const carried = `${bytesText(toPeer.bytes)} sent, ${bytesText(toClient.bytes)} received`;
+          return [`Relay ${id}`, `over ${transport}, for ${durationText(now - since)}; ${carried}`] as const;
+        });
+      const transfers = operations
+        .transfers()
+        .filter(isOwn)
+        .map(({ since, bytes }) => ["File", `for ${durationText(now - since)}; ${bytesText(bytes)} so far`] as const);
+      const lines = [...relays, ...transfers];
+      if (lines.length === 0) return { done: "None." };
+      return { done: `${lines.length} in use.`, result: writeLines("Relays that you use", lines) };
     },
   };
 }

@@ -11,6 +11,8 @@ export interface Operations {
   readonly allocations: () => readonly LiveAllocation[];
   /** False where it is not there any more. */
   readonly close: (id: number) => boolean;
+  /** Files on their way through the proxy. */
+  readonly transfers: () => readonly LiveTransfer[];
   readonly bans: () => readonly LiveBan[];
   /** False where there are too many. */
   readonly ban: (whom: Banned, until: Millis) => boolean;
@@ -38,6 +40,13 @@ export interface LiveAllocation {
   readonly since: Millis;
   readonly until: Millis;
   readonly usage: Usage;
+}
+
+export interface LiveTransfer {
+  /** Who had it activated. */
+  readonly user: string;
+  readonly since: Millis;
+  readonly bytes: number;
 }
 
 export interface LiveBan {

@@ -2,13 +2,14 @@
 
 import type { Banned, Millis } from "../../../src/contract.ts";
 import { CallHistories } from "../../../src/xmpp/console/call-histories.ts";
-import type { LiveAllocation, LiveBan, Operations } from "../../../src/xmpp/console/operations.ts";
+import type { LiveAllocation, LiveBan, LiveTransfer, Operations } from "../../../src/xmpp/console/operations.ts";
 import { operatorConsole } from "../../../src/xmpp/console/operator-console.ts";
 import { isUserOf } from "../../../src/xmpp/jid.ts";
 import { userHash } from "../../../src/xmpp/xep0215-external-services.ts";
 
 export class FakeRelay {
   allocations: LiveAllocation[] = [];
+  transfers: LiveTransfer[] = [];
   bans: LiveBan[] = [];
   bansAtMost = 3;
   hasDrained = false;
@@ -42,6 +43,7 @@ export class FakeRelay {
         this.allocations = this.allocations.filter((each) => each.id !== id);
         return this.allocations.length < before;
       },
+      transfers: () => this.transfers,
       bans: () => this.bans,
       ban: (whom, until) => {
         this.bans = [...this.bans.filter((each) => !isSame(each.whom, whom)), { whom, until }].slice(

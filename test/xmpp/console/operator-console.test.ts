@@ -253,6 +253,11 @@ describe("a user", () => {
     relay.opens(2, hashOf("bob"), now);
     const seen = step("my-relays", {}, undefined, "alice@example.org");
     expect(linesOf(seen)).toEqual({ "Relay 1": "over udp, for 1 min; 12.3 kB sent, 999 B received" });
+    for (const local of ["alice", "bob"])
+      relay.transfers.push({ user: hashOf(local), since: now - 5000, bytes: 2_000_000 });
+    const more = step("my-relays", {}, undefined, "alice@example.org");
+    expect(linesOf(more)).toMatchObject({ File: "for 5 s; 2.0 MB so far" });
+    expect(noteOf(more)[1]).toBe("2 in use.");
     expect(noteOf(step("my-relays", {}, undefined, "carol@example.org"))[1]).toBe("None.");
   });
 });
