@@ -73,6 +73,7 @@ export class NativeRelays {
   readonly #ports: RelayPortsByFamily;
   readonly #limits: NativeBuckets;
   readonly #relays = new Map<SocketId, NativeRelay>();
+  readonly #inSlots: (NativeRelay | undefined)[] = [];
   /** The newest last. */
   #reaches: readonly Reach[] = [];
   /** By index of the own address and port, in one number. */
@@ -101,6 +102,11 @@ export class NativeRelays {
 
   find(id: SocketId): NativeRelay | undefined {
     return this.#relays.get(id);
+  }
+
+  /** Open in this slot of the engine. */
+  inSlot(slot: number): NativeRelay | undefined {
+    return this.#inSlots[slot];
   }
 
   at(place: Endpoint): NativeRelay | undefined {
@@ -142,6 +148,7 @@ export class NativeRelays {
       return undefined;
     }
     this.#relays.set(id, relay);
+    this.#inSlots[relay.slot] = relay;
     for (const index of reach.indices) this.#places.set(placeOf(index, drawn.port), relay);
     this.setOwner(at, relay.slot);
     return relay;
@@ -153,6 +160,7 @@ export class NativeRelays {
     const relay = this.#relays.get(id);
     if (!relay) return undefined;
     this.#relays.delete(id);
+    this.#inSlots[relay.slot] = undefined;
     for (const index of relay.reach.indices) this.#places.delete(placeOf(index, relay.drawn.port));
     this.setOwner(relay.at, owner.nobody);
     this.#let(relay);

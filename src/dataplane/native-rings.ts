@@ -10,8 +10,8 @@ const at = {
   ...{ ownAddress: 28, hops: 29, toPort: 30, socket: 32 },
 } as const;
 
-/** What is handed up by way of a listener: the enum UpKind of worker.h. */
-export const upKind = { datagram: 0, knock: 1, ended: 2 } as const;
+/** What is handed up: the enum UpKind of worker.h. */
+export const upKind = { datagram: 0, knock: 1, ended: 2, icmp: 3 } as const;
 
 /** What one ring may hold: some thousand requests. More at once is a flood. */
 const ringBytes = 256 * 1024;
@@ -20,7 +20,7 @@ export interface HandedUp {
   readonly from: Endpoint;
   readonly bytes: Uint8Array;
   readonly kind: number;
-  /** The session that it is about, if it is. */
+  /** The session or the relay port that it is about, if it is. */
   readonly socket: number;
   /** Only of crossings: for which port of which own address, and over how many relay ports it came. */
   readonly ownAddress: number;

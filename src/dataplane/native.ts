@@ -32,7 +32,7 @@ import { relayPortsByFamily } from "./relay-ports.ts";
 import { startsLikeChannelData } from "./routes.ts";
 import type { StreamingPlaneOptions } from "./stream.ts";
 
-/** The ring of packets for relay ports of another plane, beside one for each listener. */
+/** The ring of packets for relay ports of another plane and of ICMP errors, beside one for each listener. */
 const crossings = maxListeners;
 /** How long a thread that sleeps may go without hearing that a relay port is to be closed. */
 const lazyFlushMillis = 10;
@@ -267,7 +267,9 @@ class NativePlane implements Dataplane {
     for (const on of this.#listeners.values()) {
       for (const ring of on.rings) ring.drain((handedUp) => this.#take(on, handedUp));
     }
-    for (const ring of this.#crossings) ring.drain((crossing) => this.#cross(crossing));
+    for (const ring of this.#crossings) {
+      ring.drain((crossing) => (crossing.kind === upKind.icmp ? this.#hear(crossing) : this.#cross(crossing)));
+    }
   }
 
   /** Only now has the thread counted everything that this relay port carried. */
@@ -311,6 +313,15 @@ class NativePlane implements Dataplane {
   #cross({ from, bytes, ownAddress, toPort, hops }: HandedUp): void {
     const address = this.#relays.ownAddresses[ownAddress];
     if (address !== undefined) this.#portable.deliver(from, { address, port: toPort }, bytes, hops);
+  }
+
+  /** Threads have bounded how often. */
+  #hear({ socket, from: peer, bytes }: HandedUp): void {
+    const relay = this.#relays.inSlot(socket - maxListeners);
+    const { buffer, byteOffset, byteLength } = bytes;
+    const error = new DataView(buffer, byteOffset, byteLength);
+    const [type, code, data] = [error.getUint8(0), error.getUint8(1), error.getUint32(4)];
+    if (relay) this.#options.hand({ is: "icmp", relay: relay.id, peer, type, code, data });
   }
 
   #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {

@@ -42,7 +42,8 @@ export const notYet: readonly NotYet[] = [
     says: ["DONT-FRAGMENT in an Allocate is accepted, or answered with 420 that lists it"],
   },
   {
-    why: "Not built: ICMP errors are not told to clients",
+    why: "No way in node:dgram to hear of ICMP errors",
+    isOfPortable: true,
     document: "RFC 8656",
     says: [
       "An ICMP port unreachable becomes a Data indication with XOR-PEER-ADDRESS and ICMP, and no DATA",

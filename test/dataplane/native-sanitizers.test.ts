@@ -16,7 +16,8 @@ const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
-const engine = ["engine", "turns", "worker", "worker-dtls", "orders", "outbox", "judge", ...dtls];
+const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders"];
+const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", ...dtls];
 const seconds = "2";
 
 // Who could build the plane can build these.
@@ -79,7 +80,7 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     "relay ports and routes come and go under load (%s)",
     async (sanitizer) => {
       expect(await sanitized("churn", sanitizer, engine, [seconds, "2"])).toMatch(
-        /^([1-9]\d* relay ports opened, [1-9]\d* packets received\n){2}$/,
+        /^([1-9]\d* relay ports opened, [1-9]\d* packets received, [1-9]\d* errors\n){2}$/,
       );
     },
   );

@@ -198,6 +198,7 @@ int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, c
   if (shared_.taken[home].load(std::memory_order_relaxed) >= shared_.ways - shared_.ways / 4) return ENOBUFS;
   int fd;
   if (const int error = openUdp(bind, relayBufferBytes, false, fd)) return error;
+  hearErrors(fd, bind.family, true);
   Relay& relay = shared_.relays[slot];
   relay.fd = fd;
   relay.worker = static_cast<uint8_t>(home);

@@ -37,6 +37,8 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
     case Command::Kind::openRelay:
       sockets_[command.socket].fd = shared_.relays[slotOf(command.socket)].fd;
       sockets_[command.socket].overflowed = 0;
+      sockets_[command.socket].hasErrors = false;
+      sockets_[command.socket].errorsRestedAt = 0;
       break;
     case Command::Kind::closeRelay:
       closeRelay(command.socket);
@@ -103,6 +105,7 @@ void Worker::send(const Command& command, uint8_t* bytes) {
   leave();
   sendAll();
   setDontFragment(sockets_[command.socket].fd, false);
+  takeErrors(command.socket, to.peer.port);
 }
 
 }  // namespace sluice

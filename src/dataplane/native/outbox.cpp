@@ -14,6 +14,10 @@ namespace {
 
 constexpr uint8_t zeros[4] = {};
 constexpr int sendFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+/** More errors than these do not come between calls that follow each other, short of a flood. */
+constexpr unsigned mostTries = 8;
+
+bool isForSize(int error) { return error == EINVAL || error == EMSGSIZE || error == EIO || error == EOPNOTSUPP; }
 
 }  // namespace
 
@@ -21,7 +25,7 @@ Outbox::Outbox() {
   for (unsigned i = 0; i < most; i++) messages_[i].msg_hdr.msg_name = &trains_[i].to;
 }
 
-void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account) {
+void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account, uint32_t relay) {
   const uint32_t bytes = frame.bytes();
   const bool joins = count_ > 0 && trains_[count_ - 1].account == account && fits(trains_[count_ - 1], fd, to, port, frame);
   if (!joins) {
@@ -31,6 +35,7 @@ void Outbox::add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, 
     train.port = port;
     train.trafficClass = frame.trafficClass;
     train.fd = fd;
+    train.relay = relay;
     train.segment = bytes;
     train.packets = train.bytes = train.payloadBytes = 0;
     train.isClosed = false;
@@ -163,8 +168,9 @@ unsigned Outbox::send(unsigned first, unsigned end, uint64_t& lost) {
 }
 
 void Outbox::failed(unsigned at, int error, uint64_t& lost) {
-  const bool isForSize = error == EINVAL || error == EMSGSIZE || error == EIO || error == EOPNOTSUPP;
-  if (trains_[at].packets == 1 || !isForSize) {
+  error = sendAgain(at, error);
+  if (error == 0) return;
+  if (trains_[at].packets == 1 || !isForSize(error)) {
     trains_[at].account.add(-int64_t{trains_[at].packets}, -int64_t{trains_[at].payloadBytes});
     lost += trains_[at].packets;
     return;
@@ -172,6 +178,18 @@ void Outbox::failed(unsigned at, int error, uint64_t& lost) {
   // EIO: the device can neither cut up buffers nor compute checksums, and never will. Else this path's MTU is too small.
   if (error == EIO) maySegment_ = false;
   sendApart(at, lost);
+}
+
+/** Each ICMP error that comes for a relay port makes one call fail that has nothing to do with it. Returns 0 or an errno. */
+int Outbox::sendAgain(unsigned at, int error) {
+  const Train& train = trains_[at];
+  if (train.relay == none || error == EAGAIN || error == ENOBUFS) return error;
+  if (struckCount_ < most) struck_[struckCount_++] = train.relay;
+  for (unsigned tries = isForSize(error) ? 1 : mostTries; tries > 0; tries--) {
+    if (sendmsg(train.fd, &messages_[at].msg_hdr, sendFlags) >= 0) return 0;
+    error = errno;
+  }
+  return error;
 }
 
 void Outbox::sendApart(unsigned at, uint64_t& lost) {
@@ -198,7 +216,7 @@ void Outbox::sendApart(unsigned at, uint64_t& lost) {
         used = 0;
       }
     }
-    if (sendmsg(train.fd, &one, sendFlags) < 0) lost++;
+    if (sendmsg(train.fd, &one, sendFlags) < 0 && sendmsg(train.fd, &one, sendFlags) < 0) lost++;
   }
 }
 

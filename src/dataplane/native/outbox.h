@@ -9,8 +9,8 @@
 
 #include "counters.h"
 #include "memory.h"
+#include "table.h"
 #include "uring.h"
-#include "wire.h"
 
 namespace sluice {
 
@@ -28,7 +28,8 @@ struct Frame {
 
 /** Whether IPv4 packets that leave by this socket have DF set: those too long for the way are then not sent (EMSGSIZE). */
 inline void setDontFragment(int fd, bool isSet) {
-  const int discovery = isSet ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT;
+  // Neither believes what others have made of the path before; and unset, ICMP errors about packets that had it come still.
+  const int discovery = isSet ? IP_PMTUDISC_PROBE : IP_PMTUDISC_OMIT;
   setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discovery, sizeof discovery);
 }
 
@@ -38,8 +39,8 @@ class Outbox {
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
-  /** The frame's bytes must stay as they are until `flush`, which must be called when `isFull`. */
-  void add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account);
+  /** The frame's bytes must stay as they are until `flush`, which must be called when `isFull`. `relay`: see `takeStruck`. */
+  void add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account, uint32_t relay = none);
   bool isFull() const { return count_ == most || pieces_ + 4 > mostPieces || scratchUsed_ + 2 > mostPieces; }
   /** Room for a header that cannot stand in front of its payload; as long-lived as the frame. */
   uint8_t* scratch() { return &scratch_[scratchUsed_++ * scratchBytes]; }
@@ -47,6 +48,8 @@ class Outbox {
   void sendBy(Uring* ring) { ring_ = ring; }
   /** Sends everything, and counts what the sockets did not take as `lost`. */
   void flush(uint64_t& lost);
+  /** A relay port that may have got an ICMP error, since it did not take something: each once or twice, then `none`. */
+  uint32_t takeStruck() { return struckCount_ > 0 ? struck_[--struckCount_] : none; }
 
  private:
   /** Packets for one destination that leave as one message. */
@@ -56,6 +59,7 @@ class Outbox {
     uint16_t port;
     uint8_t trafficClass;
     int fd;
+    uint32_t relay;
     uint32_t segment;
     uint32_t packets;
     uint32_t bytes;
@@ -74,6 +78,7 @@ class Outbox {
   void sendByCalls(uint64_t& lost);
   unsigned send(unsigned first, unsigned end, uint64_t& lost);
   void failed(unsigned at, int error, uint64_t& lost);
+  int sendAgain(unsigned at, int error);
   void sendApart(unsigned at, uint64_t& lost);
 
   static constexpr unsigned most = 64;
@@ -89,6 +94,8 @@ class Outbox {
   unsigned count_ = 0;
   unsigned pieces_ = 0;
   unsigned scratchUsed_ = 0;
+  uint32_t struck_[most];
+  unsigned struckCount_ = 0;
   bool maySegment_ = true;
   Uring* ring_ = nullptr;
 };

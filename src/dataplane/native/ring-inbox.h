@@ -55,6 +55,8 @@ class RingInbox {
     bool isForEpoll;
     uint32_t socket;
     bool isEnd;
+    /** It has come to an end for what only the socket knows, such as an ICMP error. */
+    bool isFailure;
     bool hasArrival;
     Arrival arrival;
   };
@@ -66,7 +68,8 @@ class RingInbox {
     const io_uring_cqe completion = ring_.take();
     const bool isOfSocket = completion.user_data <= UINT32_MAX;
     const bool isEnd = (completion.flags & IORING_CQE_F_MORE) == 0;
-    Event event{completion.user_data == ofEpoll, static_cast<uint32_t>(completion.user_data), isOfSocket && isEnd, false, {}};
+    const bool isFailure = completion.res < 0 && completion.res != -ENOBUFS;
+    Event event{completion.user_data == ofEpoll, static_cast<uint32_t>(completion.user_data), isOfSocket && isEnd, isFailure, false, {}};
     if (event.isForEpoll && isEnd && completion.res != -ECANCELED) watchEpoll();
     if ((completion.flags & IORING_CQE_F_BUFFER) == 0) return event;
     const auto buffer = static_cast<uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT);

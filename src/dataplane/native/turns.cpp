@@ -119,6 +119,7 @@ void Worker::takeFromRing() {
   }
   if (!event.isEnd) return;
   sockets_[socket].isArmed = false;
+  if (event.isFailure && isRelay(socket)) sockets_[socket].hasErrors = true;
   if (isHere(socket)) enqueue(socket);
   else if (isRelay(socket)) announceClosed(socket);
 }
@@ -127,7 +128,10 @@ void Worker::arm(uint32_t socket) {
   obey();
   Socket& state = sockets_[socket];
   state.isReady = false;
-  if (!isHere(socket) || state.isArmed) return;
+  if (!isHere(socket)) return;
+  // First, for they make a socket look readable that is not, which the ring would try again and again.
+  if (state.hasErrors) takeErrors(socket);
+  if (state.isArmed) return;
   epoll_ctl(epoll_, EPOLL_CTL_DEL, state.fd, nullptr);
   state.isArmed = true;
   ring_->arm(state.fd, socket);
@@ -155,8 +159,9 @@ bool Worker::wait(bool mayBlock) {
   for (int i = 0; i < count; i++) {
     if (events[i].data.u32 == DtlsTimer::mark) {
       timer_->settle();
-    } else if (events[i].data.u32 != orders) {
-      enqueue(events[i].data.u32);
+    } else if (const uint32_t socket = events[i].data.u32; socket != orders) {
+      if ((events[i].events & EPOLLERR) != 0 && isRelay(socket)) sockets_[socket].hasErrors = true;
+      enqueue(socket);
     } else {
       shared_.queues[index_].settle();
       obey();
@@ -178,6 +183,7 @@ void Worker::serve(uint32_t socket) {
   sockets_[socket].isReady = false;
   obey();
   if (!isHere(socket)) return;
+  if (sockets_[socket].hasErrors) takeErrors(socket);
   const unsigned wanted = isRelay(socket) ? relayTurn : listenerTurn;
   if (!inbox_.hasRoomFor(wanted)) flush();
   unsigned first;
@@ -210,6 +216,10 @@ void Worker::sendAll() {
   toPeers_.flush(lost);
   toClients_.flush(lost);
   if (lost > 0) counters_.drop(Drop::congested, lost);
+  for (uint32_t relay; (relay = toPeers_.takeStruck()) != none;) {
+    sockets_[relay].hasErrors = true;
+    enqueue(relay);
+  }
   if (records_) records_->reset();
 }
 

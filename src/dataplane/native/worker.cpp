@@ -106,7 +106,8 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
     account.add(1, payload.length);
     toOwn(owner, to, port, payload, hops + 1);
   } else {
-    toPeers_.add(relay.fd, to.peer, port, {payload.bytes, 0, payload.bytes, payload.length, 0, payload.trafficClass}, account);
+    const Frame frame{payload.bytes, 0, payload.bytes, payload.length, 0, payload.trafficClass};
+    toPeers_.add(relay.fd, to.peer, port, frame, account, to.socket);
     if (toPeers_.isFull()) sendAll();
   }
 }

@@ -6,6 +6,7 @@
 #include "inbox.h"
 #include "outbox.h"
 #include "dtls-timer.h"
+#include "icmp-errors.h"
 #include "records.h"
 #include "ring-inbox.h"
 #include "shared.h"
@@ -15,8 +16,8 @@ namespace sluice {
 /** Kinds of what crosses from worker to worker. */
 enum Crossing : uint8_t { atListener, atRelay, outOfRelay, intoSession };
 
-/** Kinds of what is handed up by way of a listener (native-rings.ts). */
-enum class UpKind : uint8_t { datagram, knock, ended };
+/** Kinds of what is handed up (native-rings.ts). */
+enum class UpKind : uint8_t { datagram, knock, ended, icmp };
 
 class Worker : private DtlsSurroundings {
  public:
@@ -52,6 +53,10 @@ class Worker : private DtlsSurroundings {
     bool isArmed;
     /** A listener for DTLS. */
     bool isSecure;
+    /** Its error queue has or may have something, to be read when it has its turn. */
+    bool hasErrors;
+    /** When it may tell of as many errors at once as ever; in the past, if it may. */
+    Micros errorsRestedAt;
   };
 
   /** What some client asked the controller last. */
@@ -74,6 +79,10 @@ class Worker : private DtlsSurroundings {
   void receive(uint32_t socket, const Arrival& arrival);
   void sendAll();
   void flush();
+
+  /** Of a relay port. `unsentTo`: the port of the peer for whom the last packet was, if it had to leave in one piece. */
+  void takeErrors(uint32_t socket, uint16_t unsentTo = 0);
+  void tell(uint32_t socket, const IcmpError& error);
 
   /** `isUnderReview`: the controller has seen what this client asked before, and what it answers to that holds. */
   void fromClient(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview);
@@ -159,6 +168,8 @@ class Worker : private DtlsSurroundings {
   Micros now_ = 0;
   uint64_t random_;
   bool hasHandedUp_ = false;
+  /** Like Socket::errorsRestedAt, of all relay ports together. */
+  Micros errorsRestedAt_ = 0;
   uint64_t crossedTo_ = 0;
   bool isStopped_ = false;
   bool isRunning_ = false;

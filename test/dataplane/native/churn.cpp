@@ -1,6 +1,6 @@
 // The engine with all its threads, without Node, under ThreadSanitizer or AddressSanitizer: relay ports are opened and
-// closed and routes come and go while packets arrive. ./churn SECONDS THREADS; it fails if nothing comes through, or if
-// the kernel gives a client's packets to another thread than his.
+// closed and routes come and go while packets arrive, and ICMP errors. ./churn SECONDS THREADS; it fails if nothing comes
+// through, or if the kernel gives a client's packets to another thread than his.
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -145,11 +145,13 @@ void churn(double seconds, unsigned workers, bool byRing) {
   bool isOpen[slots] = {};
   bool isClosing[slots] = {};
   uint64_t lives = 0;
+  uint64_t errors = 0;
   for (uint64_t round = 1; std::chrono::steady_clock::now() < end; round++) {
     const uint32_t slot = static_cast<uint32_t>(std::rand()) % slots;
     const Leg client{0, channel, world.clients[slot].at, true, noOwnAddress};
     const Leg permitted{0, indication, world.clients[slot].at, true, noOwnAddress};
     const Leg peer{maxListeners + slot, bare, world.peers[slot].at, true, 0};
+    const Leg nobody{maxListeners + slot, bare, loopback(1), true, noOwnAddress};
     const Leg anyPort{maxListeners + slot, bare, {peer.peer.address, 0, 4}, false, 0};
     const auto port = static_cast<uint16_t>(30'000 + slot);
     if (!isOpen[slot] && !isClosing[slot]) {
@@ -176,6 +178,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
         case 2:
           engine.send(maxListeners + slot, peer, reinterpret_cast<const uint8_t*>("sent"), 4, round % 2 == 0);
           engine.send(0, client, reinterpret_cast<const uint8_t*>("told"), 4, false);
+          engine.send(maxListeners + slot, nobody, reinterpret_cast<const uint8_t*>("lost"), 4, round % 2 == 0);
           break;
         case 3:
           engine.arrive(slot, world.peers[slot].at, reinterpret_cast<const uint8_t*>("here"), 4, 0);
@@ -187,14 +190,17 @@ void churn(double seconds, unsigned workers, bool byRing) {
     engine.flush(0, round % 4 == 0);
     engine.begin();
     for (const uint32_t closed : engine.takeClosed()) isClosing[closed] = false;
-    for (unsigned worker = 0; worker < workers; worker++) engine.ring(worker, 0).drain([](Record&) {});
+    for (unsigned worker = 0; worker < workers; worker++) {
+      engine.ring(worker, 0).drain([](Record&) {});
+      engine.ring(worker, maxListeners).drain([&](Record& record) { errors += record.from() == nobody.peer ? 1 : 0; });
+    }
     if (round % 8 == 0) poll(nullptr, 0, 1);
   }
   // Before its sockets are closed one by one.
   for (Counters& each : counters)
     require(std::atomic_ref(each.strays).load() == 0, "the kernel steers otherwise than the threads");
   engine.stop();
-  std::printf("%lu relay ports opened, %lu packets received\n", lives, world.received.load());
+  std::printf("%lu relay ports opened, %lu packets received, %lu errors\n", lives, world.received.load(), errors);
 }
 
 int main(int, char** arguments) {
