@@ -26,6 +26,7 @@ import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { type Media, offeredDoors, openMedia } from "./relay/media.ts";
+import { checkOwnAddresses } from "./relay/own-addresses.ts";
 import { certifiedHost } from "./relay/watched-certificates.ts";
 import { CallHistories } from "./xmpp/console/call-histories.ts";
 
@@ -67,7 +68,9 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const { mayMovePorts = false, log = openLog(config.log) } = options;
   const moves: Moves = { most: mayMovePorts ? movesAtMost : 0, log };
   const told: ((fact: Fact) => void)[] = [(fact) => log.fact(fact)];
-  const addresses = await ExternalAddresses.find(relayAddressesOf(config, log), { ask: askExternalAddress, log });
+  const configured = relayAddressesOf(config, log);
+  if (config.relay) await checkOwnAddresses(configured.map(({ bind }) => bind));
+  const addresses = await ExternalAddresses.find(configured, { ask: askExternalAddress, log });
   const media = await openMedia(config, addresses.relayAddresses, moves, (fact) => {
     for (const tell of told) tell(fact);
   });

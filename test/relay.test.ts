@@ -226,8 +226,14 @@ describe("a relay", () => {
     const first = await start();
     const { port } = doorOf(await start(config({ metrics: "none" })));
     const taken = { listen: [`tcp://127.0.0.1:${port}`], metrics: `http://127.0.0.1:${first.metrics?.port}` };
-    await expect(start(config(taken))).rejects.toThrow(`cannot listen on 127.0.0.1 port ${first.metrics?.port}`);
+    await expect(start(config(taken))).rejects.toThrow(`cannot serve metrics on 127.0.0.1 port ${first.metrics?.port}`);
     expect(doorOf(await start(config({ ...taken, metrics: "none" })), "tcp").port).toBe(port);
+  });
+
+  test("does not start with a relay address that this machine does not have", async () => {
+    const taken = start(config({ "relay-address": ["203.0.113.5"] }));
+    await expect(taken).rejects.toThrow("cannot relay on 203.0.113.5; behind a NAT say relay-address: { bind: AN-ADDR");
+    await expect(taken).rejects.toMatchObject({ cause: { code: "EADDRNOTAVAIL" } });
   });
 
   test("moves all its listeners together, if it may", async () => {
