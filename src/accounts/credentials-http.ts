@@ -136,7 +136,7 @@ function listen(server: Server, { address, port }: Endpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     // Stays: a connection that cannot be accepted is no reason to stop relaying.
     server.on("error", (cause) =>
-      reject(new Unavailable(`cannot hand out credentials on ${address} port ${port}: ${cause.message}`, { cause })),
+      reject(new Unavailable(`cannot hand out credentials on ${address} port ${port}`, { cause })),
     );
     server.listen({ host: address, port, ipv6Only: true }, resolve);
   });

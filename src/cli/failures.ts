@@ -5,6 +5,15 @@ import { Unavailable } from "../contract.ts";
 
 const exitCodes = { unavailable: 69, config: 78 } as const;
 
+/** What an operator can do about errors of the system, where its own words do not say. */
+const cures: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program has it",
+  EADDRNOTAVAIL: "this machine has no such address",
+  "EACCES listen": "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE",
+  "EACCES bind": "ports below 1024 are for root, and for who has CAP_NET_BIND_SERVICE",
+  EMFILE: "too many files are open: raise the limit (LimitNOFILE)",
+};
+
 /** Runs a command. Its own faults go up; the environment's and the operator's are told, and end in an exit code. */
 export async function telling(command: () => Promise<void> | void): Promise<void> {
   try {
@@ -25,5 +34,14 @@ function fail(text: string, code: number): void {
 
 function withCauses(error: Error): string {
   const { message, cause } = error;
-  return cause instanceof Error && !message.includes(cause.message) ? `${message}: ${withCauses(cause)}` : message;
+  if (cause instanceof Error && !message.includes(cause.message)) return `${message}: ${withCauses(cause)}`;
+  const cure = cureOf(cause instanceof Error ? cause : error);
+  return cure === undefined ? message : `${message} (${cure})`;
+}
+
+/** Permission is refused for many a reason; where it is for a port, the message begins with what was tried. */
+function cureOf(error: Error): string | undefined {
+  const code = "code" in error ? String(error.code) : "";
+  const [tried = ""] = error.message.split(" ", 1);
+  return cures[code] ?? cures[`${code} ${tried}`];
 }

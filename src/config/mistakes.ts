@@ -57,6 +57,7 @@ function inOurWords(message: string): string {
   return message
     .replace(/^Invalid (input|option): /, "")
     .replace(/^expected .*, received undefined$/, "is missing")
+    .replace(/^expected array\b/, "expected a list")
     .replace(/^expected (object|record)\b/, "expected a map of keys");
 }
 

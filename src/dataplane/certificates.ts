@@ -35,14 +35,21 @@ export interface Renewal {
 
 /** Throws an `Error` that says what is wrong with the two texts. */
 export function certificateFrom(certificate: string, key: string, names: readonly string[]): Certificate {
-  const leaf = new X509Certificate(certificate);
-  if (!leaf.checkPrivateKey(createPrivateKey(key))) throw new Error("the key is not the certificate's");
+  const leaf = fromPem("CERTIFICATE", certificate, (pem) => new X509Certificate(pem));
+  const leafKey = fromPem("PRIVATE KEY", key, createPrivateKey);
+  if (!leaf.checkPrivateKey(leafKey)) throw new Error("the key is not the certificate's");
   return {
     names: names.length > 0 ? names : namesIn(leaf),
     until: Date.parse(leaf.validTo),
     context: createSecureContext({ cert: certificate, key, minVersion: "TLSv1.2", honorCipherOrder: true }),
     pem: { chain: certificate, key },
   };
+}
+
+/** OpenSSL says "no start line" of a file that is not what it is taken for, and not which one. */
+function fromPem<Read>(label: string, text: string, read: (pem: string) => Read): Read {
+  if (!text.includes(`${label}-----`)) throw new Error(`there is no -----BEGIN ${label}----- where it should be`);
+  return read(text);
 }
 
 /** Of kind DNS among the subject's alternative names. One with anything unusual in it is quoted, and left out. */

@@ -17,7 +17,7 @@ export function reportCapacity(
   const bounds = {
     quota: quota.allocations,
     ports: last - first + 1,
-    files: (files ?? Number.POSITIVE_INFINITY) - filesForOthers,
+    files: Math.max(0, (files ?? Number.POSITIVE_INFINITY) - filesForOthers),
   };
   const allocations = Math.min(...Object.values(bounds));
   log.info("room for", { allocations, files });

@@ -90,7 +90,7 @@ describe("the admin server", () => {
       readiness: () => ({ isReady, lines: [] }),
     });
     await expect(again).rejects.toThrow(Unavailable);
-    await expect(again).rejects.toThrow(`cannot listen on 127.0.0.1 port ${admin.at.port}`);
+    await expect(again).rejects.toThrow(`cannot serve metrics on 127.0.0.1 port ${admin.at.port}`);
   });
 
   test("stops although a client keeps its connection", async () => {

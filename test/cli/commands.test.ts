@@ -25,6 +25,16 @@ describe("sluice", () => {
   });
 });
 
+describe("a command line that is wrong", () => {
+  test.each([
+    [["sreve"], "error: unknown command 'sreve'\n(Did you mean serve?)\n"],
+    [["serve", "--confg", "x"], "error: unknown option '--confg'\n(Did you mean --config?)\n"],
+    [["users", "add"], "error: missing required argument 'name'\n"],
+  ])("%j is told of, and exits with 64", async (args, stderr) => {
+    expect(await run(...args)).toEqual({ code: 64, stdout: "", stderr });
+  });
+});
+
 describe("sluice check-config", () => {
   test("finds nothing wrong with the reference", async () => {
     const reference = fileURLToPath(new URL("../../config/sluice.yaml", import.meta.url));

@@ -258,7 +258,9 @@ describe("a port that was asked for and is taken", () => {
     const { port } = occupant.address() as { port: number };
     const sluice = startSluice(["serve", "--listen", `tcp://127.0.0.1:${port}`]);
     expect(await sluice.ended).toBe(69);
-    expect(sluice.stderr()).toMatch(new RegExp(`^cannot listen on tcp 127.0.0.1 port ${port}: .*EADDRINUSE`));
+    expect(sluice.stderr()).toMatch(
+      new RegExp(`^cannot listen on tcp 127.0.0.1 port ${port}: .*EADDRINUSE.* \\(another program has it\\)\n$`),
+    );
   });
 
   test("is named when it is the one for metrics, too", async () => {
@@ -269,7 +271,7 @@ describe("a port that was asked for and is taken", () => {
     const listen = ["--listen", "udp://127.0.0.1:0", "--metrics", `http://127.0.0.1:${port}`];
     const sluice = startSluice(["serve", ...listen]);
     expect(await sluice.ended).toBe(69);
-    expect(sluice.stderr()).toMatch(new RegExp(`^cannot listen on 127.0.0.1 port ${port}: .*EADDRINUSE`));
+    expect(sluice.stderr()).toMatch(new RegExp(`^cannot serve metrics on 127.0.0.1 port ${port}: .*EADDRINUSE`));
   });
 });
 
