@@ -94,7 +94,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   const admin = await openAdmin(config, {
     media,
     addresses,
-    componentState,
+    component: () => component,
     moves,
     drain,
     isStopping: () => isStopping,

@@ -1,4 +1,5 @@
-// The HTTP side door: /metrics for Prometheus, /healthz and /readyz for whoever restarts and balances. It has no
+// The HTTP side door: /metrics for Prometheus, /healthz and /readyz for whoever restarts and balances, and /xmpp, by which
+// `sluice setup --check` has a running relay look at its XMPP server. It has no
 // password, so it listens on loopback unless told otherwise, and it reads nothing but the request line.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -9,6 +10,8 @@ export interface AdminOptions {
   readonly metrics: { readonly contentType: string; read(): Promise<string> };
   /** Whether clients are served; and in one line each, how the parts are. */
   readonly readiness: () => { readonly isReady: boolean; readonly lines: readonly string[] };
+  /** Whether the XMPP server does its part; in one line each, what was found. Not there without a component. */
+  readonly xmpp?: (() => Promise<{ readonly isWell: boolean; readonly lines: readonly string[] }>) | undefined;
 }
 
 export interface AdminServer {
@@ -27,11 +30,12 @@ const textType = "text/plain; charset=utf-8";
 
 /** Rejects with `Unavailable` when the address or port is not to be had. */
 export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
-  const { metrics, readiness } = options;
+  const { metrics, readiness, xmpp } = options;
   const pages: Pages = {
     "/metrics": async () => ({ status: 200, type: metrics.contentType, body: await metrics.read() }),
     "/healthz": async () => ({ status: 200, body: "ok\n" }),
     "/readyz": async () => readyPage(readiness()),
+    ...(xmpp ? { "/xmpp": async () => xmppPage(await xmpp()) } : {}),
   };
   const server = createServer(
     { maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000 },
@@ -75,6 +79,10 @@ async function pageFor(pages: Pages, { method, url = "" }: IncomingMessage): Pro
 
 function readyPage({ isReady, lines }: ReturnType<AdminOptions["readiness"]>): Page {
   return { status: isReady ? 200 : 503, body: [isReady ? "ready" : "not ready", ...lines, ""].join("\n") };
+}
+
+function xmppPage({ isWell, lines }: { readonly isWell: boolean; readonly lines: readonly string[] }): Page {
+  return { status: isWell ? 200 : 503, body: [...lines, ""].join("\n") };
 }
 
 function listen(server: Server, { address, port }: Endpoint): Promise<void> {

@@ -5,7 +5,8 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { Command } from "commander";
 import { parentOf } from "../component/component.ts";
-import { checkServer, type Finding } from "../component/server-check.ts";
+import { checkServer } from "../component/server-check.ts";
+import { findingText, isWrong } from "../component/server-look.ts";
 import { type Config, readConfig } from "../config/config.ts";
 import { keptSecret, stateFolder } from "../config/kept-secret.ts";
 import { ConfigError } from "../config/mistakes.ts";
@@ -15,6 +16,7 @@ import type { ComponentPlace } from "./setup/component-place.ts";
 import { changeEjabberdConfig, ejabberdConflicts, ejabberdLines } from "./setup/ejabberd-config.ts";
 import { changeProsodyConfig, prosodyConflicts, prosodyLines } from "./setup/prosody-config.ts";
 import { replaceFile } from "./setup/replace-file.ts";
+import { runningRelay } from "./setup/running-relay.ts";
 
 interface Flags {
   readonly config?: string;
@@ -51,6 +53,8 @@ const servers = {
 /** What there is to agree on, and what is to stand in our own configuration if it does not yet. */
 interface Agreement extends ComponentPlace {
   readonly service: string;
+  /** Where a relay that runs with our configuration can be asked. */
+  readonly metrics: Config["metrics"];
   readonly ownLines: readonly string[];
 }
 
@@ -64,12 +68,12 @@ export function setupCommand(): Command {
       new Command(name)
         .summary(`connect ${name}`)
         .description(
-          "Prints what the server's configuration needs. With --write, puts it there; with --check, connects as the component and looks whether it works.",
+          "Prints what the server's configuration needs. With --write, puts it there; with --check, looks whether it works, as the component.",
         )
         .option("--config <file>", "our own configuration; without its section xmpp, a secret is made and kept")
         .option("--domain <domain>", "the component's own domain, such as relay.example.org, if that has none")
         .option("--write <file>", "the server's configuration: changed in place, and a backup kept beside it")
-        .option("--check", "connect to the server, which runs already, while the relay does not")
+        .option("--check", "connect to the server, which runs already, and look; a relay that runs does it for us")
         .action((flags: Flags) => telling(() => setup(servers[name], flags))),
     );
   }
@@ -97,14 +101,12 @@ function write(server: Server, file: string, agreement: Agreement): void {
   sayOwn(agreement);
 }
 
+/** A relay that runs has the one stream that there may be, and so is asked to look. */
 async function check(agreement: Agreement): Promise<void> {
-  const findings = await checkServer(agreement);
-  for (const finding of findings) say(lineOf(finding));
-  if (findings.some((finding) => "wrong" in finding)) throw new Unavailable("it does not work yet");
-}
-
-function lineOf(finding: Finding): string {
-  return "well" in finding ? `ok     ${finding.well}` : `WRONG  ${finding.wrong}: ${finding.advice}`;
+  const told = await runningRelay(agreement);
+  const findings = told ? [] : await checkServer(agreement);
+  for (const line of told?.lines ?? findings.map(findingText)) say(line);
+  if (told ? !told.isWell : findings.some(isWrong)) throw new Unavailable("it does not work yet");
 }
 
 function agreementOf({ config: file, domain: asked }: Flags): Agreement {
@@ -116,7 +118,7 @@ function agreementOf({ config: file, domain: asked }: Flags): Agreement {
   const service = xmpp?.service ?? usualService;
   const hosts = xmpp && xmpp.domains.length > 0 ? xmpp.domains : [parentOf(domain)];
   const { secret, ownLines } = xmpp ? { secret: xmpp.secret, ownLines: [] } : madeSecret(config, domain);
-  return { domain, hosts, secret, service, ownLines, ...addressOf(service) };
+  return { domain, hosts, secret, service, metrics: config.metrics, ownLines, ...addressOf(service) };
 }
 
 function madeSecret({ state }: Config, domain: string): { secret: string; ownLines: string[] } {

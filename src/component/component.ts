@@ -11,7 +11,9 @@ import { type BytestreamsOptions, bytestreams } from "../xmpp/xep0065-bytestream
 import { type ExternalService, userHash } from "../xmpp/xep0215-external-services.ts";
 import { type RelayNodes, relayNodes } from "../xmpp/xep0278-relay-nodes.ts";
 import { Connection, type ConnectionFact, type Health } from "./connection.ts";
+import { OwnCheck } from "./own-check.ts";
 import { isReachable } from "./reachable.ts";
+import { type Finding, ServerNotices } from "./server-look.ts";
 
 export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budgetKey" | "report"> {
   /** `xmpp://host:port` of the server's component listener. */
@@ -36,6 +38,8 @@ export type ComponentFact = XmppFact | ConnectionFact | { readonly fact: "servic
 
 export interface Component {
   state(): Health;
+  /** Looks whether the server does its part. Whoever asks again within some seconds is told the same. */
+  check(): Promise<readonly Finding[]>;
   /** Tells the devices of a user, named by his hash, that their credentials are void; `isDisabled` is to know it by now. */
   withdraw(user: string): void;
   /** Closes the stream; resolves when it is closed. */
@@ -70,14 +74,22 @@ export function startComponent(options: ComponentOptions): Component {
     say: (stanza) => void connection.send(stanza).catch(() => undefined),
   });
 
+  const notices = new ServerNotices();
   const connection = new Connection({
     service,
     domain,
     secret,
     server: domains[0] ?? domain,
-    receive: (stanza) => entity.handle(now(), { is: "stanza", stanza }),
-    report,
+    receive(stanza) {
+      notices.hear(stanza);
+      return check.hear(stanza) ? [] : entity.handle(now(), { is: "stanza", stanza });
+    },
+    report(fact) {
+      if (fact.fact === "component-state" && fact.state !== "online") notices.clear();
+      report(fact);
+    },
   });
+  const check = new OwnCheck({ domain, line: connection, notices, hosts: domains, now });
   /** While the stream is down nothing is said unasked; pushes that come due meanwhile wait for it. */
   const handle = (input: XmppInput) => {
     if (connection.state().state !== "online") return;
@@ -87,6 +99,7 @@ export function startComponent(options: ComponentOptions): Component {
   connection.start();
   return {
     state: () => connection.state(),
+    check: () => check.findings(),
     withdraw: (user) => handle({ is: "user-disabled", user }),
     stop() {
       clearInterval(ticks);

@@ -3,7 +3,9 @@
 import { type AdminServer, startAdmin } from "../admin/http.ts";
 import { type Metrics, openMetrics } from "../admin/metrics.ts";
 import { version } from "../cli/version.ts";
+import type { Component } from "../component/component.ts";
 import type { Health } from "../component/connection.ts";
+import { findingText, isWrong } from "../component/server-look.ts";
 import type { Config } from "../config/config.ts";
 import type { Drain } from "./drain.ts";
 import type { ExternalAddresses } from "./external-addresses.ts";
@@ -17,7 +19,8 @@ export interface Admin extends AdminServer {
 interface AdminParts {
   readonly media: Media;
   readonly addresses: Pick<ExternalAddresses, "checks">;
-  readonly componentState: () => string | undefined;
+  /** There is none yet while it is being opened, and none after a drain has begun. */
+  readonly component: () => Component | undefined;
   readonly moves: Moves;
   readonly drain: Pick<Drain, "isUnderWay">;
   readonly isStopping: () => boolean;
@@ -27,9 +30,10 @@ const componentStates: readonly string[] = ["connecting", "online", "offline", "
 
 export async function openAdmin(
   config: Config,
-  { media, addresses, componentState, moves, drain, isStopping }: AdminParts,
+  { media, addresses, component, moves, drain, isStopping }: AdminParts,
 ): Promise<Admin | undefined> {
-  const { metrics: at } = config;
+  const { metrics: at, xmpp } = config;
+  const componentState = () => xmpp && (component()?.state().state ?? "connecting");
   if (at === "none") return undefined;
   const { plane, listeners, bytestreams } = media;
   const metrics = openMetrics({
@@ -39,7 +43,7 @@ export async function openAdmin(
     addressChecks: addresses.checks,
     isDraining: () => drain.isUnderWay,
     bytestreams: bytestreams && (() => bytestreams.load()),
-    component: config.xmpp && { states: componentStates, state: () => componentState() ?? "" },
+    component: xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });
   const readiness = () => ({
     isReady: !drain.isUnderWay && !isStopping(),
@@ -49,8 +53,13 @@ export async function openAdmin(
       ...(drain.isUnderWay ? [`draining, relay ports ${plane.counters().relays}`] : []),
     ],
   });
+  const look = async () => {
+    const findings = (await component()?.check()) ?? [{ wrong: "there is no component", advice: "wait a moment" }];
+    const lines = [`component ${xmpp?.domain} ${componentState()}`, ...findings.map(findingText)];
+    return { isWell: !findings.some(isWrong), lines };
+  };
   const server = await onFreePort(`metrics port ${at.port}`, moves, (offset) =>
-    startAdmin({ at: moved(at, offset), metrics, readiness }),
+    startAdmin({ at: moved(at, offset), metrics, readiness, xmpp: xmpp && look }),
   );
   return { ...server, metrics };
 }

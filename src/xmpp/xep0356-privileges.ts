@@ -15,9 +15,14 @@ export function readPrivileges(message: Element): { domain: string; namespaces: 
   const granted = privilege
     .getChildren("perm")
     .filter(({ attrs }) => attrs.access === "iq")
-    .flatMap((perm) => perm.getChildren("namespace"))
+    .flatMap(namespacesIn)
     .filter(({ attrs }) => attrs.type === "set" || attrs.type === "both");
   return { domain: from.domain, namespaces: new Set(granted.map(({ attrs }) => String(attrs.ns))) };
+}
+
+/** Prosody 0.12's mod_privilege puts each namespace into the one before it. */
+function namespacesIn(parent: Element): Element[] {
+  return parent.getChildren("namespace").flatMap((each) => [each, ...namespacesIn(each)]);
 }
 
 /** An IQ that account `of` is to have sent to `to`; the server takes it from us at `from` (section 7.3). */

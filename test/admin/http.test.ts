@@ -10,15 +10,18 @@ import { Unavailable } from "../../src/contract.ts";
 
 let admin: AdminServer;
 let isReady: boolean;
+let isWell: boolean;
 let read: () => Promise<string>;
 
 beforeEach(async () => {
   isReady = true;
+  isWell = true;
   read = async () => "sluice_relays 0\n";
   admin = await startAdmin({
     at: { address: "127.0.0.1", port: 0 },
     metrics: { contentType: "text/plain; version=0.0.4", read: () => read() },
     readiness: () => ({ isReady, lines: ["component offline"] }),
+    xmpp: async () => ({ isWell, lines: ["component relay.example.org online", "ok     all of it"] }),
   });
 });
 
@@ -47,6 +50,13 @@ describe("the admin pages", () => {
     expect(await ask("/readyz")).toMatchObject({ status: 200, body: "ready\ncomponent offline\n" });
     isReady = false;
     expect(await ask("/readyz")).toMatchObject({ status: 503, body: "not ready\ncomponent offline\n" });
+  });
+
+  test("say what the XMPP server does of its part", async () => {
+    const body = "component relay.example.org online\nok     all of it\n";
+    expect(await ask("/xmpp")).toMatchObject({ status: 200, body });
+    isWell = false;
+    expect(await ask("/xmpp")).toMatchObject({ status: 503, body });
   });
 
   test("are found with a query, too", async () => {

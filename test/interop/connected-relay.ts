@@ -10,19 +10,21 @@ export interface ConnectedWishes {
   /** Keys of `xmpp`, beside those that connect it. */
   readonly xmpp: Readonly<Record<string, unknown>>;
   readonly dataplane?: string;
+  /** Where metrics are, such as `http://127.0.0.1:9641`. Nowhere if not said. */
+  readonly metrics?: string;
   /** Takes the lines of the log. */
   readonly write?: (line: string) => void;
 }
 
 /** Peers may be on loopback. Resolves when the component is online. */
 export async function connectedRelay(server: XmppServer, wishes: ConnectedWishes): Promise<Relay> {
-  const { xmpp, dataplane = "auto", write = () => {} } = wishes;
+  const { xmpp, dataplane = "auto", metrics = "none", write = () => {} } = wishes;
   const flags = {
     listen: ["udp://127.0.0.1:0"],
     secret: "a shared secret",
     loopback: true,
     "relay-address": "127.0.0.1",
-    metrics: "none",
+    metrics,
     dataplane,
     xmpp: { service: server.components, domain: componentDomain, secret: componentSecret, ...xmpp },
   };

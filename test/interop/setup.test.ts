@@ -3,11 +3,14 @@
 
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Connection } from "../../src/component/connection.ts";
-import { checkServer, type Finding } from "../../src/component/server-check.ts";
+import { checkServer } from "../../src/component/server-check.ts";
+import type { Finding } from "../../src/component/server-look.ts";
 import { startSluice } from "../cli/sluice-process.ts";
+import { connectedRelay } from "./connected-relay.ts";
 import { needs } from "./needs.ts";
+import { freePorts } from "./server-process.ts";
 import { componentDomain, componentSecret, domain, otherDomain, type XmppServer } from "./xmpp-server.ts";
 import { xmppServers } from "./xmpp-servers.ts";
 
@@ -28,6 +31,18 @@ xmpp: { service: "${server.components}", domain: ${componentDomain}, secret: "${
     });
 
     afterAll(() => server?.discard());
+
+    const pushes =
+      name === "Prosody"
+        ? `ok     ${domain} passes new credentials on to its users`
+        : expect.stringMatching(`^lacks  ${domain} does not let us push`);
+    const worksWell = [
+      `ok     ${domain} answers service discovery`,
+      `ok     ${domain} delegates urn:xmpp:extdisco:2`,
+      `ok     ${domain} offers urn:xmpp:extdisco:2, and answers it through us`,
+      pushes,
+      "",
+    ];
 
     async function setup(...args: string[]) {
       const { ended, stdout, stderr } = startSluice(["setup", name.toLowerCase(), "--config", ours, ...args]);
@@ -64,12 +79,20 @@ xmpp: { service: "${server.components}", domain: ${componentDomain}, secret: "${
       const { stdout, code } = await setup("--check");
       expect(stdout.split("\n")).toEqual([
         `ok     connected to ${server.components} as ${componentDomain}`,
-        `ok     ${domain} answers service discovery`,
-        `ok     ${domain} delegates urn:xmpp:extdisco:2`,
-        `ok     ${domain} offers urn:xmpp:extdisco:2, and answers it through us`,
-        "",
+        ...worksWell,
       ]);
       expect(code).toBe(0);
+    });
+
+    test("finds the same by way of a relay that runs, which goes on", { timeout: 60_000 }, async () => {
+      const [port = 0] = await freePorts(1);
+      writeFileSync(ours, `${readFileSync(ours, "utf8")}metrics: "http://127.0.0.1:${port}"\n`);
+      const relay = await connectedRelay(server, { xmpp: {}, metrics: `http://127.0.0.1:${port}` });
+      onTestFinished(() => relay.stop());
+      const { stdout, code } = await setup("--check");
+      expect(stdout.split("\n")).toEqual(["ok     the relay runs, and its component is online", ...worksWell]);
+      expect(code).toBe(0);
+      expect(relay.componentState()).toBe("online");
     });
 
     test("finds a wrong secret", async () => {

@@ -143,6 +143,15 @@ describe("who asked through his server", () => {
     talk.says(`<message from='${from}' to='${us}'>${privilege}</message>`);
   }
 
+  test("is pushed to as well where the server puts namespaces into each other", () => {
+    const talk = new Talk();
+    const nested = `<namespace ns='urn:xmpp:extdisco:1' type='set'><namespace ${set}/></namespace>`;
+    talk.says(`<message from='example.org' to='${us}'>
+      <privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'>${nested}</perm></privilege></message>`);
+    asks(talk);
+    expect(talk.ticks(now + 50 * minute)).toHaveLength(1);
+  });
+
   function permitted(): Talk {
     const talk = new Talk();
     permit(talk);

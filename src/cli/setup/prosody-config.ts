@@ -5,6 +5,9 @@ import { type ComponentPlace, delegatedNamespaces } from "./component-place.ts";
 import { withoutComments } from "./lua-comments.ts";
 
 const mark = " -- sluice setup";
+/** For delegation, and for pushes in the users' names (XEP-0356): so that they have new credentials in time. */
+const hostModules = ["delegation", "privilege"] as const;
+const modulesLine = `  modules_enabled = { ${hostModules.map(quote).join(", ")} }`;
 const usualPort = 5347;
 /** Where Prosody takes components if nothing is said. */
 const loopback: readonly string[] = ["127.0.0.1", "::1"];
@@ -12,8 +15,8 @@ const loopback: readonly string[] = ["127.0.0.1", "::1"];
 export function prosodyLines(place: ComponentPlace): string {
   const hosts = place.hosts.flatMap((host) => [
     `VirtualHost ${quote(host)}`,
-    '  modules_enabled = { "delegation" }   -- beside what is there',
-    ...delegationLines(place),
+    `${modulesLine}   -- beside what is there`,
+    ...settings(place).flatMap(settingLines),
     "",
   ]);
   return [...portLines(place), ...hosts, ...componentLines(place), ""].join("\n");
@@ -42,20 +45,20 @@ function changeHost(text: string, host: string, place: ComponentPlace): string {
   const code = withoutComments(text).slice(section.start, section.end);
   if (/^\s*\)?\s*\{/.test(code)) throw new Error(`VirtualHost ${quote(host)} has its settings in braces`);
   const modules = listIn(code, "modules_enabled");
+  const missing = hostModules.filter((name) => !new RegExp(`["']${name}["']`).test(modules?.content ?? ""));
   const delegated = listIn(code, "delegations");
   const other = delegatedNamespaces.find((namespace) => delegated?.content.includes(namespace));
   if (other) throw new Error(`VirtualHost ${quote(host)} delegates ${other} already`);
 
+  const all = settings(place).map((setting) => ({ setting, there: listIn(code, setting.name) }));
   const inserts = [
-    ...(modules && !/["']delegation["']/.test(modules.content)
-      ? [{ at: modules.start, lines: ['    "delegation";'] }]
-      : []),
-    ...(delegated ? [{ at: delegated.start, lines: entries(place) }] : []),
+    ...(modules ? [{ at: modules.start, lines: missing.map((name) => `    ${quote(name)};`) }] : []),
+    ...all.flatMap(({ setting, there }) => (there ? [{ at: there.start, lines: setting.entries }] : [])),
     {
       at: 0,
       lines: [
-        ...(modules ? [] : ['  modules_enabled = { "delegation" }']),
-        ...(delegated ? [] : delegationLines(place)),
+        ...(modules ? [] : [modulesLine]),
+        ...all.flatMap(({ setting, there }) => (there ? [] : settingLines(setting))),
       ],
     },
   ];
@@ -109,20 +112,26 @@ function marked(line: string): string {
   return line + mark;
 }
 
-function delegationLines(place: ComponentPlace): string[] {
-  return ["  delegations = {", ...entries(place), "  }"];
+interface Setting {
+  readonly name: string;
+  readonly entries: readonly string[];
 }
 
-function entries({ domain }: ComponentPlace): string[] {
-  return delegatedNamespaces.map((namespace) => `    [${quote(namespace)}] = { jid = ${quote(domain)} };`);
+function settings({ domain }: ComponentPlace): Setting[] {
+  const delegations = delegatedNamespaces.map((name) => `    [${quote(name)}] = { jid = ${quote(domain)} };`);
+  const pushes = delegatedNamespaces.map((name) => `[${quote(name)}] = "set"`).join("; ");
+  return [
+    { name: "delegations", entries: delegations },
+    { name: "privileged_entities", entries: [`    [${quote(domain)}] = { iq = { ${pushes} } };`] },
+  ];
+}
+
+function settingLines({ name, entries }: Setting): string[] {
+  return [`  ${name} = {`, ...entries, "  }"];
 }
 
 function componentLines({ domain, secret }: ComponentPlace): string[] {
-  return [
-    `Component ${quote(domain)}`,
-    `  component_secret = ${quote(secret)}`,
-    '  modules_enabled = { "delegation" }',
-  ];
+  return [`Component ${quote(domain)}`, `  component_secret = ${quote(secret)}`, modulesLine];
 }
 
 function quote(text: string): string {

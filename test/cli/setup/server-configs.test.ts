@@ -30,16 +30,19 @@ Component "conference.example.org" "muc"
     const isMarked = (line: string) => line.endsWith(" -- sluice setup");
     expect(`${changed.filter((line) => !isMarked(line)).join("\n")}`).toBe(lua);
     expect(changed.filter(isMarked).map((line) => line.replace(" -- sluice setup", ""))).toEqual([
-      '  modules_enabled = { "delegation" }',
+      '  modules_enabled = { "delegation", "privilege" }',
       "  delegations = {",
       '    ["urn:xmpp:extdisco:2"] = { jid = "relay.example.org" };',
       '    ["urn:xmpp:extdisco:1"] = { jid = "relay.example.org" };',
       "  }",
+      "  privileged_entities = {",
+      '    ["relay.example.org"] = { iq = { ["urn:xmpp:extdisco:2"] = "set"; ["urn:xmpp:extdisco:1"] = "set" } };',
+      "  }",
       'Component "relay.example.org"',
       '  component_secret = "ge\\"heim\\\\"',
-      '  modules_enabled = { "delegation" }',
+      '  modules_enabled = { "delegation", "privilege" }',
     ]);
-    expect(changed.indexOf('  modules_enabled = { "delegation" } -- sluice setup')).toBe(
+    expect(changed.indexOf('  modules_enabled = { "delegation", "privilege" } -- sluice setup')).toBe(
       changed.indexOf("  VirtualHost 'example.org'") + 1,
     );
   });
@@ -47,11 +50,16 @@ Component "conference.example.org" "muc"
   test.each([
     ["on one line", 'VirtualHost "example.org"\n  modules_enabled = { "a", "b" }\n'],
     ["on many", 'VirtualHost "example.org"\n  modules_enabled = {\n    "a";\n  }\n  delegations = {\n  }\n'],
+    [
+      "beside others' privileges",
+      'VirtualHost "example.org"\n  modules_enabled = { "a" }\n  privileged_entities = { ["pubsub"] = {} }\n',
+    ],
   ])("keeps the modules of a host that has some, %s, and is the same after a second change", (_, before) => {
     const once = changeProsodyConfig(before, place);
     expect(once.match(/modules_enabled/g)).toHaveLength(2);
-    expect(once).toMatch(/modules_enabled = \{\n {4}"delegation"; -- sluice setup\n/);
+    expect(once).toMatch(/modules_enabled = \{\n {4}"delegation"; -- sluice setup\n {4}"privilege"; -- sluice setup\n/);
     expect(once.match(/delegations = /g)).toHaveLength(1);
+    expect(once.match(/privileged_entities = /g)).toHaveLength(1);
     expect(changeProsodyConfig(once, place)).toBe(once);
     const moved = changeProsodyConfig(once, { ...place, domain: "turn.example.org", secret: "new" });
     expect(moved).not.toMatch(/relay\.example\.org|geheim/);
