@@ -170,6 +170,12 @@ function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: 
       bindingsKnown = bindings;
     },
   });
+  const wrong = new Counter({
+    name: "sluice_wrong_credentials_total",
+    help: "Requests with a wrong name or password, or one that has expired, by the client's transport.",
+    labelNames: ["transport"],
+    registers,
+  });
   const unanswered = new Counter({
     name: "sluice_unanswered_requests_total",
     help: "Requests of strangers whose network has had too many replies already, by method.",
@@ -207,6 +213,7 @@ function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: 
         break;
       case "answered":
         answers.inc({ method: methodLabel(fact.method), code: codeLabel(fact.code), transport: fact.transport });
+        if (fact.claimed !== undefined) wrong.inc({ transport: fact.transport });
         break;
       case "allocation-opened":
         opened.inc({ transport: fact.transport, family: `ipv${familyOf(fact.relayed.address)}` });

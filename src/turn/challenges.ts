@@ -49,6 +49,11 @@ export class Challenges {
     return refuse(code, { ...this.#bare(now, tuple.from), ...(saysWho ? this.#authorization : {}) });
   }
 
+  /** Whether a nonce is one that a client there was given lately. */
+  isFresh(nonce: string, now: Millis, client: Endpoint): boolean {
+    return this.#nonces.isFresh(nonce, now, client);
+  }
+
   /** Whether the nonce of an authentic request is good, and from the challenge that its client should have had. */
   isMet(request: Request, nonce: string): boolean {
     const { now, tuple, message } = request;

@@ -98,6 +98,11 @@ export function mintCredential(
   return { username, password: passwordOf(secret, username) };
 }
 
+/** Whether its password may be one that somebody chose. Those that secrets vouch for are 160 bits of a HMAC. */
+export function isGuessable({ until, keys }: Credential): boolean {
+  return keys !== undefined || until === Number.POSITIVE_INFINITY;
+}
+
 /** What quotas would count, were it who it says. */
 export function userOf(username: string): string {
   return parseExpiringName(username)?.user ?? username;

@@ -6,7 +6,15 @@ import { type IntegrityAlgorithm, isIntact } from "../stun/integrity.ts";
 import type { Message } from "../stun/message.ts";
 import type { AccessTokens } from "./access-tokens.ts";
 import { Challenges } from "./challenges.ts";
-import { type Authenticate, type Credential, keyOf, type MustAsk, type UsernameOf } from "./credentials.ts";
+import {
+  type Authenticate,
+  type Credential,
+  isGuessable,
+  keyOf,
+  type MustAsk,
+  type UsernameOf,
+} from "./credentials.ts";
+import type { Guesses } from "./guesses.ts";
 import type { Nonces } from "./nonce.ts";
 import { choiceOf, type PasswordChoice } from "./password-algorithms.ts";
 import { type FiveTuple, type Identity, type Postponement, type Refusal, type Request, refuse } from "./request.ts";
@@ -21,6 +29,9 @@ export interface LongTermMechanismOptions {
   readonly tokens: AccessTokens | undefined;
   /** Who showed a token for the allocation there. */
   readonly sessionAt: (tuple: FiveTuple) => Identity | undefined;
+  /** By which name the allocation there was made. */
+  readonly ownerAt: (tuple: FiveTuple) => string | undefined;
+  readonly guesses: Guesses;
 }
 
 /** Stands in for an unknown user, so that it takes as long as a wrong password. Nobody gets in as nobody. */
@@ -34,11 +45,13 @@ export class LongTermMechanism {
   readonly #mustAsk: MustAsk;
   readonly #tokens: AccessTokens | undefined;
   readonly #sessionAt: LongTermMechanismOptions["sessionAt"];
+  readonly #ownerAt: LongTermMechanismOptions["ownerAt"];
+  readonly #guesses: Guesses;
   /** Kept for as long as its credential is, so that a key is made once. */
   readonly #known = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
 
   constructor(options: LongTermMechanismOptions) {
-    const { realm, nonces, authenticate, usernameOf, mustAsk, tokens, sessionAt } = options;
+    const { realm, nonces, authenticate, usernameOf, mustAsk, tokens, sessionAt, ownerAt, guesses } = options;
     this.#realm = realm;
     this.#authenticate = authenticate;
     this.#challenges = new Challenges(realm, nonces, {
@@ -49,6 +62,8 @@ export class LongTermMechanism {
     this.#mustAsk = mustAsk;
     this.#tokens = tokens;
     this.#sessionAt = sessionAt;
+    this.#ownerAt = ownerAt;
+    this.#guesses = guesses;
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */
@@ -69,12 +84,28 @@ export class LongTermMechanism {
     const candidates = this.#holderOf(request, username, algorithm) ?? this.#candidates(username, now, choice);
     if (candidates === "to be asked") return this.#ask(username ?? "", request, nonce);
     const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
-    if (!identity || identity.credential === nobody) {
+    if (!identity || identity.credential === nobody || this.#isGuessedAtTooOften(identity, request, nonce)) {
+      this.#countGuess(candidates, request, nonce);
       return { ...this.#challenges.issue(401, request), claimed: username };
     }
 
     if (this.#challenges.isMet(request, nonce)) return identity;
     return { ...this.#challenges.issue(438, request), by: identity };
+  }
+
+  /** Who has an allocation is none who guesses, and does not lose it to one. */
+  #isGuessedAtTooOften({ credential, username }: Identity, { now, tuple }: Request, nonce: string): boolean {
+    if (!isGuessable(credential)) return false;
+    const guess = () => ({ from: tuple.from, username, isThere: this.#challenges.isFresh(nonce, now, tuple.from) });
+    return this.#guesses.areTooMany(guess, now) && this.#ownerAt(tuple) !== username;
+  }
+
+  /** At a name that there is. */
+  #countGuess(candidates: readonly Identity[], { now, tuple }: Request, nonce: string): void {
+    const guessed = candidates.find(({ credential }) => credential !== nobody && isGuessable(credential));
+    if (!guessed) return;
+    const isThere = this.#challenges.isFresh(nonce, now, tuple.from);
+    this.#guesses.count({ from: tuple.from, username: guessed.username, isThere }, now);
   }
 
   /** A good nonce shows that the client is where it says, so that nobody has questions asked in another's name. */

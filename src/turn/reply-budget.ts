@@ -30,7 +30,12 @@ export class ReplyBudget {
 
   /** Whether one more reply may go to this address; if so, it is spent. */
   admits(address: string, now: Millis): boolean {
-    const bytes = parseAddress(address) ?? new Uint8Array();
-    return this.#budget.admits(bytes.subarray(0, bytes.length === 4 ? 3 : 7), now);
+    return this.#budget.admits(networkOf(address), now);
   }
+}
+
+/** The bytes of the /24 or /56 that an address is in. */
+export function networkOf(address: string): Uint8Array {
+  const bytes = parseAddress(address) ?? new Uint8Array();
+  return bytes.subarray(0, bytes.length === 4 ? 3 : 7);
 }

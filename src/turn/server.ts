@@ -9,6 +9,7 @@ import { Allocations } from "./allocations.ts";
 import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
 import { Bans } from "./bans.ts";
 import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
+import { Guesses } from "./guesses.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { MobilityTickets } from "./mobility-tickets.ts";
@@ -166,6 +167,8 @@ export class TurnServer implements Machine {
       mustAsk,
       tokens: accessTokens && new AccessTokens(accessTokens),
       sessionAt: (tuple) => this.#turn.allocations.find(tuple)?.session,
+      ownerAt: (tuple) => this.#turn.allocations.find(tuple)?.username,
+      guesses: new Guesses(nonceSecret),
     });
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
   }

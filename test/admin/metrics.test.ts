@@ -36,7 +36,7 @@ function open(sources: Partial<MetricsSources> = {}) {
   });
 }
 
-function answered(method: string, code: number): Fact {
+function answered(method: string, code: number): Extract<Fact, { fact: "answered" }> {
   return { fact: "answered", method, code, transport: "udp", client };
 }
 
@@ -61,6 +61,7 @@ describe("metrics", () => {
     metrics.count(answered("Allocate", 401));
     metrics.count(answered("Allocate", 401));
     metrics.count(answered("CreatePermission", 0));
+    metrics.count({ ...answered("Refresh", 401), claimed: "alice" });
     metrics.count({ fact: "unanswered", method: "Binding", client });
     for (const relay of [1, 2]) {
       metrics.count({
@@ -74,6 +75,7 @@ describe("metrics", () => {
     }
     metrics.count({ fact: "allocation-closed", relay: 1, user: "alice", why: "expired" });
     const text = await metrics.read();
+    expect(text).toContain('sluice_wrong_credentials_total{transport="udp"} 1\n');
     expect(text).toContain('sluice_unanswered_requests_total{method="Binding"} 1\n');
     expect(text).toContain('sluice_answers_total{method="Allocate",code="401",transport="udp"} 2\n');
     expect(text).toContain('sluice_answers_total{method="CreatePermission",code="0",transport="udp"} 1\n');
