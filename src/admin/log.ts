@@ -20,6 +20,8 @@ export interface Log {
   info(text: string, fields?: FactFields): void;
   warn(text: string, fields?: FactFields): void;
   error(text: string, fields?: FactFields): void;
+  /** How many lines of these levels there were, whether or not they were written. They go on changing. */
+  readonly complaints: Readonly<Record<"warn" | "error", number>>;
 }
 
 /** Where lines go. */
@@ -57,14 +59,17 @@ export function openLog(options: LogOptions, sink: LogSink = new LineWriter(stdo
     },
     isPretty ? prettySink(sink) : sink,
   );
+  const complaints = { warn: 0, error: 0 };
+  const say = (level: "debug" | "info" | "warn" | "error", text: string, fields: () => FactFields) => {
+    if (level === "warn" || level === "error") complaints[level] += 1;
+    if (logger.isLevelEnabled(level)) logger[level](fields(), text);
+  };
   return {
-    fact(fact) {
-      const level = levels[fact.fact] ?? "info";
-      if (logger.isLevelEnabled(level)) logger[level](fieldsOf(fact), fact.fact);
-    },
-    info: (text, fields = {}) => logger.info(fields, text),
-    warn: (text, fields = {}) => logger.warn(fields, text),
-    error: (text, fields = {}) => logger.error(fields, text),
+    fact: (fact) => say(levels[fact.fact] ?? "info", fact.fact, () => fieldsOf(fact)),
+    info: (text, fields = {}) => say("info", text, () => fields),
+    warn: (text, fields = {}) => say("warn", text, () => fields),
+    error: (text, fields = {}) => say("error", text, () => fields),
+    complaints,
   };
 }
 

@@ -1,7 +1,7 @@
 // What Prometheus reads. Every label has few values, known beforehand: nothing that a client sends becomes one.
 
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
-import { type Fact, familyOf, type PlaneCounters } from "../contract.ts";
+import { type Fact, familyOf, type Millis, type PlaneCounters } from "../contract.ts";
 import { reasonPhrases } from "../stun/error-codes.ts";
 import { Method } from "../stun/methods.ts";
 import type { AnyFact } from "./masking.ts";
@@ -13,6 +13,10 @@ export interface MetricsSources {
   readonly isDraining: () => boolean;
   /** How often STUN servers were asked for the external address, by what came of it. It goes on changing. */
   readonly addressChecks: Readonly<Record<string, number>>;
+  /** Lines of the log by level. They go on changing. */
+  readonly complaints: Readonly<Record<string, number>>;
+  /** When the first of the certificates ends; undefined without any. */
+  readonly certifiedUntil?: (() => Millis) | undefined;
   /** Of the connection to the XMPP server, and the states there are; none without a component. */
   readonly component?: { readonly states: readonly string[]; readonly state: () => string } | undefined;
   /** Of the proxy for file transfers, as it is now; `bytes` since the start. None without one. */
@@ -35,7 +39,25 @@ export function openMetrics(sources: MetricsSources): Metrics {
   collectDefaultMetrics({ register: registry });
   registerPlane(registry, sources.counters);
   registerAbout(registry, sources);
-  registerAddressChecks(registry, sources.addressChecks);
+  registerCounted(
+    registry,
+    {
+      name: "sluice_external_address_checks_total",
+      help: "How often STUN servers were asked what our external address is, by outcome.",
+      label: "outcome",
+    },
+    sources.addressChecks,
+  );
+  registerCounted(
+    registry,
+    { name: "sluice_log_lines_total", help: "What there was to complain about, by level.", label: "level" },
+    sources.complaints,
+  );
+  const { certifiedUntil } = sources;
+  if (certifiedUntil) {
+    const help = "When the first of the certificates ends, in Unix seconds.";
+    gauge(registry, "sluice_certificate_expiry_timestamp_seconds", help, () => certifiedUntil() / 1000);
+  }
   gauge(registry, "sluice_draining", "1 while no new allocations are made, before the end; else 0.", () =>
     Number(sources.isDraining()),
   );
@@ -86,15 +108,20 @@ function registerPlane(registry: Registry, counters: () => PlaneCounters): void 
   gauge(registry, "sluice_connections", "Stream connections of clients open now.", () => counters().connections);
 }
 
-function registerAddressChecks(registry: Registry, checks: Readonly<Record<string, number>>): void {
+/** One that others count, by one label. */
+function registerCounted(
+  registry: Registry,
+  { name, help, label }: { readonly name: string; readonly help: string; readonly label: string },
+  counted: Readonly<Record<string, number>>,
+): void {
   new Counter({
-    name: "sluice_external_address_checks_total",
-    help: "How often STUN servers were asked what our external address is, by outcome.",
-    labelNames: ["outcome"],
+    name,
+    help,
+    labelNames: [label],
     registers: [registry],
     collect() {
       this.reset();
-      for (const [outcome, amount] of Object.entries(checks)) this.inc({ outcome }, amount);
+      for (const [value, amount] of Object.entries(counted)) this.inc({ [label]: value }, amount);
     },
   });
 }

@@ -35,13 +35,15 @@ export async function openAdmin(
   const { metrics: at, xmpp } = config;
   const componentState = () => xmpp && (component()?.state().state ?? "connecting");
   if (at === "none") return undefined;
-  const { plane, listeners, bytestreams } = media;
+  const { plane, listeners, bytestreams, certificates } = media;
   const metrics = openMetrics({
     version: version(),
     plane: plane.name,
     counters: () => plane.counters(),
     addressChecks: addresses.checks,
     isDraining: () => drain.isUnderWay,
+    complaints: moves.log.complaints,
+    certifiedUntil: certificates && (() => Math.min(...certificates.certificates.map(({ until }) => until))),
     bytestreams: bytestreams && (() => bytestreams.load()),
     component: xmpp && { states: componentStates, state: () => componentState() ?? "" },
   });

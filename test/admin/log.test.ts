@@ -31,6 +31,15 @@ describe("the log", () => {
     expect(JSON.parse(lines[0] ?? "")).toMatchObject({ level: "info", msg: "allocation-opened", relay: 7 });
   });
 
+  test("counts what there is to complain about, also where it does not write it", () => {
+    const { log, lines } = open({ level: "silent" });
+    log.fact(opened);
+    log.warn("this");
+    log.fact({ fact: "fault-of-ours", error: new Error("that") });
+    expect(log.complaints).toEqual({ warn: 1, error: 1 });
+    expect(lines).toEqual([]);
+  });
+
   test("keeps of addresses the network, and of names a hash that stays the same", () => {
     const { log, lines } = open();
     log.fact(opened);

@@ -1,5 +1,6 @@
 // What Prometheus reads: right numbers, and labels of few values.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type MetricsSources, openMetrics } from "../../src/admin/metrics.ts";
 import type { Endpoint, Fact, PlaneCounters } from "../../src/contract.ts";
@@ -32,6 +33,7 @@ function open(sources: Partial<MetricsSources> = {}) {
     counters: () => counters,
     isDraining: () => false,
     addressChecks: { same: 3, changed: 1 },
+    complaints: { warn: 2, error: 1 },
     ...sources,
   });
 }
@@ -120,6 +122,25 @@ describe("metrics", () => {
     expect(text).toContain('sluice_component_state{state="offline"} 0\n');
     expect(text).toContain('sluice_component_state{state="online"} 1\n');
     expect(text).toContain('sluice_xmpp_facts_total{fact="credentials-issued"} 1\n');
+  });
+
+  test("show when the first certificate ends, and what there was to complain about", async () => {
+    let until = 1_800_000_000_000;
+    const metrics = open({ certifiedUntil: () => until });
+    until += 5000;
+    const text = await metrics.read();
+    expect(text).toContain("sluice_certificate_expiry_timestamp_seconds 1800000005\n");
+    expect(text).toContain('sluice_log_lines_total{level="error"} 1\n');
+    expect(await open().read()).not.toContain("sluice_certificate");
+  });
+
+  test("are all explained to operators, and no others are", async () => {
+    const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+    const load = { open: 0, waiting: 0, bytes: 0 };
+    const component = { states: ["online"], state: () => "online" };
+    const text = await open({ certifiedUntil: () => 0, bytestreams: () => load, component }).read();
+    const names = (all: string, of: RegExp) => [...new Set([...all.matchAll(of)].map(([, name]) => name))].sort();
+    expect(names(operations, /\b(sluice_\w+)/g)).toEqual(names(text, /^# HELP (sluice_\w+)/gm));
   });
 
   test("have those of the process, too", async () => {
