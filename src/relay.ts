@@ -114,18 +114,13 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   });
   const histories = new CallHistories();
   if (config.xmpp) told.push((fact) => histories.hear(now(), fact));
-  const connect = () => {
-    if (!config.xmpp) return;
+  if (config.xmpp) {
     const parts = { media, log, metrics: admin?.metrics, histories, drain: () => drain.begin(), giveUp };
     component = openComponent(config, config.xmpp, parts);
-  };
-  connect();
-  const readdress = async () => {
+  }
+  const readdress = () => {
     media.readdress();
-    // It names addresses where it is to name no host, and begins anew with those there are now.
-    if (!component || config.xmpp?.host !== undefined) return;
-    await component.stop();
-    if (!drain.isUnderWay && !isStopping) connect();
+    component?.renewServices();
   };
   addresses.watch(config.externalCheckSeconds, readdress);
   announce(config, media, admin, log);

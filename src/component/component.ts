@@ -15,7 +15,9 @@ import { OwnCheck } from "./own-check.ts";
 import { isReachable } from "./reachable.ts";
 import { type Finding, ServerNotices } from "./server-look.ts";
 
-export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budgetKey" | "report"> {
+export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budgetKey" | "report" | "services"> {
+  /** As they are when it starts, and whenever `renewServices` is called. */
+  readonly services: () => readonly ExternalService[];
   /** `xmpp://host:port` of the server's component listener. */
   readonly service: string;
   readonly secret: string;
@@ -42,6 +44,8 @@ export interface Component {
   check(): Promise<readonly Finding[]>;
   /** Tells the devices of a user, named by his hash, that their credentials are void; `isDisabled` is to know it by now. */
   withdraw(user: string): void;
+  /** What is offered may be something else now: whoever was told of other services, and is there, is sent what has changed. */
+  renewServices(): void;
   /** Closes the stream; resolves when it is closed. */
   stop(): Promise<void>;
 }
@@ -52,7 +56,8 @@ export function startComponent(options: ComponentOptions): Component {
   const domain = options.domain.toLowerCase();
   const domains = options.domains?.map((name) => name.toLowerCase()) ?? [parentOf(domain)];
   const now = options.now ?? Date.now;
-  const services = reachableServices(options);
+  let offered = reachableServices(options);
+  const services = () => offered;
   const who: Who = {
     jid: domain,
     isServed: (asker) => isUserOf(asker, domains),
@@ -100,6 +105,10 @@ export function startComponent(options: ComponentOptions): Component {
   return {
     state: () => connection.state(),
     check: () => check.findings(),
+    renewServices() {
+      const now = reachableServices(options);
+      if (JSON.stringify(now) !== JSON.stringify(offered)) offered = now;
+    },
     withdraw: (user) => handle({ is: "user-disabled", user }),
     stop() {
       clearInterval(ticks);
@@ -132,7 +141,8 @@ function bytestreamsOf(options: ComponentOptions, who: Who): Extension[] {
   return [bytestreams({ ...proxy, ...who, hosts, isServed })];
 }
 
-function reachableServices({ services, allowPrivate = false, report }: ComponentOptions): ExternalService[] {
+function reachableServices({ services: list, allowPrivate = false, report }: ComponentOptions): ExternalService[] {
+  const services = list();
   const unreachable = new Set(services.map(({ host }) => host).filter((host) => !isReachable(host, allowPrivate)));
   for (const host of unreachable) report({ fact: "service-withheld", host });
   return services.filter(({ host }) => !unreachable.has(host));

@@ -22,7 +22,7 @@ export async function checkServer(options: ServerCheckOptions): Promise<Finding[
   const entity = new Entity({
     domain,
     domains: hosts,
-    services: [],
+    services: () => [],
     userKey: randomBytes(16),
     budgetKey: randomBytes(16),
     mint: () => ({ username: "", password: "", expires: 0 }),

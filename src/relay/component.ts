@@ -30,18 +30,18 @@ export function openComponent(config: Config, xmpp: Xmpp, parts: ComponentParts)
   const [secret] = config.secret;
   assert(secret !== undefined, "an XMPP component needs a shared secret to make credentials with");
   const { service, domain, domains, credentialLifetimeSeconds, administrators } = xmpp;
-  const doors = offeredDoors(media, xmpp.host);
+  const doors = () => offeredDoors(media, xmpp.host);
   const mint = (user: string, lifetimeSeconds: number, at = now()) => {
     const untilSeconds = Math.floor(at / 1000) + lifetimeSeconds;
     return { ...mintCredential(secret, user, untilSeconds), expires: untilSeconds * 1000 };
   };
-  const operations = operationsOn({ media, histories, uris: urisOf(doors, config.relay), mint, drain });
+  const operations = operationsOn({ media, histories, uris: () => urisOf(doors(), config.relay), mint, drain });
   const component = startComponent({
     service,
     domain,
     secret: xmpp.secret,
     ...(domains.length > 0 ? { domains } : {}),
-    services: servicesOf(doors).filter(({ type }) => config.relay || type === "stun"),
+    services: () => servicesOf(doors()).filter(({ type }) => config.relay || type === "stun"),
     offers: xmpp.offer,
     contact: xmpp.contact,
     rate: { perSecond: xmpp.rate.stanzasPerSecond, burst: xmpp.rate.burst },

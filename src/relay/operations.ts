@@ -18,7 +18,7 @@ export interface OperationsOptions {
   readonly media: Media;
   readonly histories: CallHistories;
   /** Where TURN is to be had, or STUN. */
-  readonly uris: readonly string[];
+  readonly uris: () => readonly string[];
   readonly mint: (user: string, lifetimeSeconds: number) => IssuedCredential;
   readonly drain: () => void;
 }
@@ -48,7 +48,7 @@ export function operationsOn({ media, histories, uris, mint, drain }: Operations
       return operator.bans().some((ban) => JSON.stringify(ban.whom) === name && ban.until === until);
     },
     lift: (whom) => operator.order({ order: "lift", whom }),
-    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris }),
+    credentials: (user, lifetimeSeconds) => ({ ...mint(user, lifetimeSeconds), uris: uris() }),
     // It closes the stream that the answer is still to go by.
     drain: () => void setImmediate(drain),
     history: (user) => histories.of(user),

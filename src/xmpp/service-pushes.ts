@@ -1,13 +1,21 @@
 // Who asked us for services is sent new credentials before the old ones end, as long as he is there (XEP-0215 section 3.2).
 // For those who asked us directly, that is as long as they show us their presence. Those who asked their server have
-// theirs with it, and are pushed to in the name of their own account, where the server lets us (XEP-0356).
+// theirs with it, and are pushed to in the name of their own account, where the server lets us (XEP-0356). They are told, too,
+// when services come and go.
 
 import xml, { type Element } from "@xmpp/xml";
 import { Calendar } from "../calendar.ts";
 import type { Millis } from "../contract.ts";
 import type { Surroundings } from "./iq.ts";
 import { bareJid } from "./jid.ts";
-import { type Asking, type ExternalServices, renewedServices, withdrawnServices } from "./xep0215-external-services.ts";
+import {
+  type Asking,
+  changedServices,
+  type ExternalService,
+  type ExternalServices,
+  renewedServices,
+  withdrawnServices,
+} from "./xep0215-external-services.ts";
 import { isRefused, privilegedSet } from "./xep0356-privileges.ts";
 
 /** The one that was heard of first makes room for a new one. */
@@ -26,6 +34,8 @@ interface Promised {
   readonly device: Device;
   /** The latest: who asks in another way is answered in that from then on. */
   asking: Asking;
+  /** Services, of which he knows those that are for him. */
+  told: readonly ExternalService[];
   /** The id of a push that is not answered yet. */
   unanswered: string | undefined;
 }
@@ -40,11 +50,14 @@ export class ServicePushes {
   readonly #renewals = new Calendar<Promised>();
   readonly #unanswered = new Map<string, Promised>();
   #pushed = 0;
+  /** Everybody has been told of these. */
+  #toldAll: readonly ExternalService[];
 
   /** `domain` is our own address. */
   constructor(domain: string, services: ExternalServices) {
     this.#domain = domain;
     this.#services = services;
+    this.#toldAll = services.services();
   }
 
   /** What a server lets us push in its users' name, in place of what it did before. */
@@ -57,10 +70,11 @@ export class ServicePushes {
     if (!this.#isDirect(asking) && !this.#privileges.get(asking.asker.domain)?.has(asking.namespace)) return;
     const device = this.#deviceOf(asking.from);
     const what = `${asking.namespace} ${asking.type ?? ""}`;
-    const promised = device.promises.get(what) ?? { device, asking, unanswered: undefined };
+    const promised = device.promises.get(what) ?? { device, asking, told: [], unanswered: undefined };
     device.promises.set(what, promised);
     this.#settle(promised);
     promised.asking = asking;
+    promised.told = this.#services.services();
     this.#renewals.file(promised, renewalOf(now, until));
   }
 
@@ -79,9 +93,10 @@ export class ServicePushes {
 
   /** The pushes that are due. Who left the last one unanswered is not there any more. */
   due(surroundings: Surroundings): Element[] {
+    const changes = this.#changes(surroundings);
     const due = this.#renewals.due(surroundings.now);
     for (const promised of due.splice(pushesPerTick)) this.#renewals.file(promised, surroundings.now + 1);
-    return due.flatMap((promised) => this.#renew(promised, surroundings));
+    return [...changes, ...due.flatMap((promised) => this.#renew(promised, surroundings))];
   }
 
   /** Whether this was the reply to a push. */
@@ -119,6 +134,20 @@ export class ServicePushes {
     }
   }
 
+  /** For who has not been told yet that services have come or gone. */
+  #changes(surroundings: Surroundings): Element[] {
+    const services = this.#services.services();
+    if (this.#toldAll === services) return [];
+    const promises = [...this.#devices.values()].flatMap(({ promises }) => [...promises.values()]);
+    const waiting = promises.filter((promised) => promised.told !== services && this.#isThere(promised));
+    if (waiting.length <= pushesPerTick) this.#toldAll = services;
+    return waiting.slice(0, pushesPerTick).flatMap((promised) => {
+      const payload = changedServices(this.#services, promised.asking, promised.told, surroundings);
+      promised.told = services;
+      return payload ? [this.#pushAwaited(promised, payload)] : [];
+    });
+  }
+
   #renew(promised: Promised, surroundings: Surroundings): Element[] {
     const { device, asking, unanswered } = promised;
     const isThere = this.#isThere(promised) && unanswered === undefined;
@@ -127,11 +156,17 @@ export class ServicePushes {
       this.#forget(device);
       return [];
     }
-    const push = this.#push(promised, renewed.payload);
+    this.#renewals.file(promised, renewalOf(surroundings.now, renewed.until));
+    return [this.#pushAwaited(promised, renewed.payload)];
+  }
+
+  /** One that is to be answered before the next one is due. */
+  #pushAwaited(promised: Promised, payload: Element): Element {
+    this.#settle(promised);
+    const push = this.#push(promised, payload);
     promised.unanswered = push.attrs.id;
     this.#unanswered.set(push.attrs.id, promised);
-    this.#renewals.file(promised, renewalOf(surroundings.now, renewed.until));
-    return [push];
+    return push;
   }
 
   #push({ asking }: Promised, payload: Element): Element {

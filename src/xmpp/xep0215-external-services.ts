@@ -31,7 +31,8 @@ export interface IssuedCredential {
 }
 
 export interface ExternalServices {
-  readonly services: readonly ExternalService[];
+  /** Another array once they have changed. */
+  readonly services: () => readonly ExternalService[];
   /** Which of them are for whom. None given: all are for everybody. */
   readonly offers?: ServiceOffers;
   /** Others are forbidden. */
@@ -86,6 +87,32 @@ export function renewedServices(options: ExternalServices, asking: Asking, surro
   return { payload, until: credential.expires };
 }
 
+/** What is pushed to who was told of other services than there are now, if that makes a difference to him. */
+export function changedServices(
+  options: ExternalServices,
+  asking: Asking,
+  told: readonly ExternalService[],
+  surroundings: Surroundings,
+): Element | undefined {
+  const { asker, user, namespace, type } = asking;
+  if (!mayHave(options, asker, user, surroundings.now)) return undefined;
+  const [were, are] = [told, options.services()].map((services) =>
+    offeredOf(services, options, asker).filter((service) => isOf(type, service)),
+  );
+  const [added, gone] = [missingIn(were, are), missingIn(are, were)];
+  if (added.length === 0 && gone.length === 0) return undefined;
+  const credential = added.some(needsCredentials) ? issue(options, user, surroundings) : undefined;
+  return writeServices(namespace, type, [
+    ...describe(added, credential, "add"),
+    ...describe(gone, undefined, "delete"),
+  ]);
+}
+
+function missingIn(some: readonly ExternalService[] = [], others: readonly ExternalService[] = []): ExternalService[] {
+  const known = new Set(some.map((service) => JSON.stringify(service)));
+  return others.filter((service) => !known.has(JSON.stringify(service)));
+}
+
 /** What is pushed to who is not to use them any more. */
 export function withdrawnServices(options: ExternalServices, { asker, namespace, type }: Asking): Element {
   const known = offered(options, asker).filter((service) => needsCredentials(service) && isOf(type, service));
@@ -125,7 +152,15 @@ function mayHave({ isServed, isDisabled }: ExternalServices, asker: Jid, user: s
   return isServed(asker) && !isDisabled?.(user, now);
 }
 
-function offered({ services, offers = new Map() }: ExternalServices, asker: Jid): readonly ExternalService[] {
+function offered(options: ExternalServices, asker: Jid): readonly ExternalService[] {
+  return offeredOf(options.services(), options, asker);
+}
+
+function offeredOf(
+  services: readonly ExternalService[],
+  { offers = new Map() }: Pick<ExternalServices, "offers">,
+  asker: Jid,
+): readonly ExternalService[] {
   return servicesFor(asker.domain, services, offers);
 }
 
@@ -156,7 +191,7 @@ function writeServices(namespace: string, type: string | undefined, services: re
 function describe(
   services: readonly ExternalService[],
   credential: IssuedCredential | undefined,
-  action?: "modify" | "delete",
+  action?: "add" | "modify" | "delete",
 ): Element[] {
   const secrets = credential && {
     restricted: "1",
@@ -168,7 +203,7 @@ function describe(
     const { type, host, port } = service;
     return "transport" in service
       ? xml("service", { action, type, host, port, transport: service.transport, ...secrets })
-      : xml("service", { type, host, port });
+      : xml("service", { action, type, host, port });
   });
 }
 

@@ -19,7 +19,7 @@ export interface RelayNodes {
   /** How quotas call whoever this is. */
   readonly userOf: (jid: Jid) => string;
   /** Of these, what is STUN over UDP is named, too. */
-  readonly services: readonly ExternalService[];
+  readonly services: () => readonly ExternalService[];
   /** Answers, in time, by calling back once. */
   readonly open: (user: string, answered: (outcome: RelayChannel | "too-many" | "exhausted") => void) => void;
 }
@@ -47,7 +47,7 @@ export function relayNodes(options: RelayNodes): Extension {
 function services({ isServed, jid, services }: RelayNodes, { from, now }: IqRequest): Element | Refusal {
   if (!isServed(from, now)) return refuse("forbidden");
   const common = { policy: "public", protocol: "udp" };
-  const stun = services.filter(({ type }) => type === "stun");
+  const stun = services().filter(({ type }) => type === "stun");
   return xml(
     "services",
     { xmlns: servicesNamespace },

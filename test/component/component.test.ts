@@ -17,7 +17,7 @@ async function component(options: Partial<ComponentOptions> = {}) {
     service: server.service,
     domain: "relay.example.org",
     secret: server.secret,
-    services: [
+    services: () => [
       { type: "stun", host: "relay.example.org", port: 3478 },
       { type: "turn", host: "relay.example.org", port: 3478, transport: "udp" },
     ],
@@ -116,7 +116,10 @@ describe("the component", () => {
 
 describe("an offer", () => {
   const hosts = (options: Partial<ComponentOptions>, ...hosts: string[]) =>
-    offered({ ...options, services: hosts.map((host) => ({ type: "turn", host, port: 3478, transport: "udp" })) });
+    offered({
+      ...options,
+      services: () => hosts.map((host) => ({ type: "turn", host, port: 3478, transport: "udp" })),
+    });
 
   async function offered(options: Partial<ComponentOptions>) {
     const { facts, stream } = await component(options);
@@ -147,6 +150,26 @@ describe("an offer", () => {
   test("that is withheld is told once, however many services are there", async () => {
     expect((await hosts({}, "127.0.0.1", "127.0.0.1")).withheld).toEqual(["127.0.0.1"]);
   });
+});
+
+test("who is there is told of other services within seconds, over the stream that there is", async () => {
+  const place = { host: "8.8.8.8" };
+  const { component: running, stream } = await component({
+    services: () => [{ type: "turn", host: place.host, port: 3478, transport: "udp" }],
+    mint: (user, now) => ({ username: user, password: "minted", expires: now + 3_600_000 }),
+  });
+  stream.send("<presence from='alice@example.org/phone' to='relay.example.org'/>");
+  stream.send(services("alice@example.org/phone"));
+  await stream.next();
+  running.renewServices();
+  place.host = "9.9.9.9";
+  running.renewServices();
+  const pushed = (await stream.next()).getChild("services")?.getChildren("service") ?? [];
+  expect(pushed.map(({ attrs }) => [attrs.action, attrs.host])).toEqual([
+    ["add", "9.9.9.9"],
+    ["delete", "8.8.8.8"],
+  ]);
+  expect(running.state().state).toBe("online");
 });
 
 test("a component's state tells how it is", async () => {

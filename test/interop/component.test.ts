@@ -47,7 +47,7 @@ describe.each(xmppServers)("the component on $name", ({ name, make, packages }) 
         service: server.components,
         domain: componentDomain,
         secret: componentSecret,
-        services: [
+        services: () => [
           { type: "stun", host: "127.0.0.9", port: 3478 },
           { type: "turn", host: "127.0.0.9", port: 3478, transport: "udp" },
         ],

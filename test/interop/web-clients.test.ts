@@ -31,7 +31,7 @@ describe.each(xmppServers)("on $name", ({ make, packages }) => {
         service: server.components,
         domain: componentDomain,
         secret: componentSecret,
-        services: [
+        services: () => [
           { type: "stun", host: "127.0.0.9", port: 3478 },
           { type: "turns", host: "127.0.0.9", port: 443, transport: "tcp" },
         ],

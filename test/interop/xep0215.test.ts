@@ -25,7 +25,7 @@ describe.each(xmppServers)("XEP-0215 on $name", ({ make, packages }) => {
         service: server.components,
         domain: componentDomain,
         secret: componentSecret,
-        services: [
+        services: () => [
           { type: "stun", host: "127.0.0.9", port: 3478 },
           { type: "turn", host: "127.0.0.9", port: 3478, transport: "udp" },
           { type: "turn", host: "127.0.0.9", port: 3478, transport: "tcp" },
@@ -142,7 +142,7 @@ describe.each(xmppServers)("XEP-0215 on $name", ({ make, packages }) => {
         service: server.components,
         domain: componentDomain,
         secret: "wrong",
-        services: [],
+        services: () => [],
         userKey: "user key",
         mint: () => ({ username: "", password: "", expires: 0 }),
         version: "test",

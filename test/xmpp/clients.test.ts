@@ -8,7 +8,7 @@ import { readXml } from "./read-xml.ts";
 
 type Attributes = Readonly<Record<string, string>>;
 
-const services: EntityOptions["services"] = [
+const services: ReturnType<EntityOptions["services"]> = [
   { type: "stun", host: "192.0.2.1", port: 3478 },
   { type: "turn", host: "192.0.2.1", port: 3478, transport: "udp" },
   { type: "turn", host: "192.0.2.1", port: 3478, transport: "tcp" },
@@ -25,7 +25,7 @@ function answer(payload: string): Element {
       <delegation xmlns='urn:xmpp:delegation:2'><forwarded xmlns='urn:xmpp:forward:0'>
         <iq xmlns='jabber:client' type='get' id='i' from='alice@example.org/x' to='example.org'>${payload}</iq>
       </forwarded></delegation></iq>`),
-    { services },
+    { services: () => services },
   );
   const inner = reply?.getChild("delegation")?.getChild("forwarded")?.getChild("iq");
   expect(inner?.attrs).toMatchObject({ type: "result", id: "i", from: "example.org", to: "alice@example.org/x" });

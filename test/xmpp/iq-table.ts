@@ -15,7 +15,7 @@ export const now = Date.UTC(2026, 0, 1);
 const options: Omit<EntityOptions, "report"> = {
   domain: "relay.example.org",
   domains: ["example.org", "other.example.org"],
-  services: [
+  services: () => [
     { type: "stun", host: "relay.example.org", port: 3478 },
     { type: "turn", host: "relay.example.org", port: 3478, transport: "udp" },
     { type: "turn", host: "relay.example.org", port: 3478, transport: "tcp" },

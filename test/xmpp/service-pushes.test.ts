@@ -1,7 +1,7 @@
 import type { Element } from "@xmpp/xml";
 import { describe, expect, test } from "vitest";
 import type { EntityOptions } from "../../src/xmpp/entity.ts";
-import { userHash } from "../../src/xmpp/xep0215-external-services.ts";
+import { type ExternalService, userHash } from "../../src/xmpp/xep0215-external-services.ts";
 import { entity, now } from "./iq-table.ts";
 import { readXml } from "./read-xml.ts";
 
@@ -121,6 +121,86 @@ describe("who asked for services", () => {
     expect(talk.ticks(renewal)).toEqual([]);
     talk.isThere();
     expect(talk.ticks(renewal + 60 * minute)).toEqual([]);
+  });
+});
+
+describe("when services come and go, who asked", () => {
+  const stun = { type: "stun", host: "192.0.2.1", port: 3478 } as const;
+  const turnAt = (host: string) => ({ type: "turn", host, port: 3478, transport: "udp" }) as const;
+  const before: readonly ExternalService[] = [stun, turnAt("192.0.2.1"), turnAt("relay.example.org")];
+  const after: readonly ExternalService[] = [
+    { ...stun, host: "192.0.2.2" },
+    turnAt("192.0.2.2"),
+    turnAt("relay.example.org"),
+  ];
+
+  function moved(changes: Partial<EntityOptions> = {}) {
+    const place = { services: before };
+    const talk = new Talk({ services: () => place.services, ...changes });
+    const move = (to = after) => {
+      place.services = to;
+    };
+    return { talk, move };
+  }
+
+  function changesIn(push: Element | undefined): unknown[] {
+    const services = push?.getChild("services", "urn:xmpp:extdisco:2")?.getChildren("service") ?? [];
+    return services.map(({ attrs }) => [attrs.action, attrs.type, attrs.host, attrs.password]);
+  }
+
+  test("is told at once what has changed, with credentials for what is new", () => {
+    const { talk, move } = moved();
+    talk.isThere();
+    talk.asks();
+    move();
+    const [push, ...more] = talk.ticks(now + 1000);
+    expect(changesIn(push)).toEqual([
+      ["add", "stun", "192.0.2.2", undefined],
+      ["add", "turn", "192.0.2.2", "minted"],
+      ["delete", "stun", "192.0.2.1", undefined],
+      ["delete", "turn", "192.0.2.1", undefined],
+    ]);
+    expect(more).toEqual([]);
+    talk.answers(push, "result");
+    expect(talk.ticks(now + 2000)).toEqual([]);
+    expect(changesIn(talk.ticks(renewal)[0])).toContainEqual(["modify", "turn", "192.0.2.2", "minted"]);
+  });
+
+  test("is told of his own domain's, and of the type that he asked for", () => {
+    const offers = new Map([["example.org", [{ type: "turn" as const, family: "ipv6" as const }]]]);
+    const { talk, move } = moved({ offers });
+    talk.isThere();
+    talk.asks();
+    move();
+    expect(talk.ticks(now + 1000)).toEqual([]);
+    const all = moved();
+    all.talk.isThere();
+    all.talk.asks(phone, "type='turn'");
+    all.move();
+    expect(changesIn(all.talk.ticks(now + 1000)[0]).map((change) => (change as string[])[1])).toEqual(["turn", "turn"]);
+  });
+
+  test("and has asked again meanwhile, or is gone, is told nothing", () => {
+    const { talk, move } = moved();
+    talk.isThere();
+    talk.asks();
+    move();
+    talk.asks();
+    expect(talk.ticks(now + 1000)).toEqual([]);
+    move(before);
+    talk.says(`<presence type='unavailable' from='${phone}' to='${us}'/>`);
+    expect(talk.ticks(now + 2000)).toEqual([]);
+  });
+
+  test("is told within seconds, and not all at one moment, however many there are", () => {
+    const { talk, move } = moved();
+    for (let device = 0; device < 450; device += 1) {
+      talk.isThere(`user${device}@example.org/phone`);
+      talk.asks(`user${device}@example.org/phone`);
+    }
+    move();
+    const pushes = [1, 2, 3, 4].map((second) => talk.ticks(now + second * 1000).length);
+    expect(pushes).toEqual([200, 200, 50, 0]);
   });
 });
 
