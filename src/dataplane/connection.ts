@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import type { Endpoint, Listener, Millis, SocketId } from "../contract.ts";
 import { HandshakeCutter } from "../socks5/handshake.ts";
+import { decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { Deframer, type FrameLimits, pad } from "../stun/stream.ts";
 import type { StreamEnd } from "./joins.ts";
@@ -149,9 +150,9 @@ export class Connection {
   }
 }
 
-/** Behind a ConnectionBind come bytes for the peer, if it is granted (RFC 6062 section 5.4). */
+/** Behind a ConnectionBind come bytes for the peer, if it is granted (RFC 6062 section 5.4). A broken one is not answered. */
 function asksToBind(frame: Uint8Array): boolean {
-  return frame[0] === 0 && frame[1] === Method.connectionBind;
+  return frame[0] === 0 && frame[1] === Method.connectionBind && decode(frame) !== undefined;
 }
 
 class FrameQueue {

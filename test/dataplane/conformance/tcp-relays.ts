@@ -176,6 +176,18 @@ export function describeTcpRelays(make: Make): void {
       expect(Buffer.from((await next("datagram")).bytes)).toEqual(request(Method.binding, 6));
     });
 
+    test("goes on with frames behind a ConnectionBind that is broken and gets no answer", async () => {
+      const client = await streamTo((await rig.listen("tcp")).at);
+      const [method, transactionId] = [Method.connectionBind, Buffer.alloc(12)];
+      const broken = Buffer.from(
+        encode({ class: "request", method, transactionId, attributes: {} }, { fingerprint: true }),
+      );
+      broken[broken.length - 1] = ~(broken.at(-1) ?? 0);
+      client.socket.write(Buffer.concat([broken, request(Method.binding, 5)]));
+      for (const frame of [broken, request(Method.binding, 5)])
+        expect(Buffer.from((await next("datagram")).bytes)).toEqual(frame);
+    });
+
     test.each(["near", "far"] as const)("lets the %s end finish, and the other one go on", async (first) => {
       const streams = await joined();
       const [one, other] = first === "near" ? [streams.near, streams.far] : [streams.far, streams.near];
