@@ -120,6 +120,8 @@ export type Action =
       /** To a peer over IPv4: in one piece or not at all (the DF bit). Only where a plane can. */
       readonly dontFragment?: boolean;
     }
+  /** `mayReach` may answer otherwise than before: what it has said counts no more for what comes in indications. */
+  | { readonly do: "ask-again" }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
   | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
   | { readonly do: "report"; readonly fact: Fact };
@@ -175,7 +177,9 @@ export type Order =
   | { readonly order: "ban"; readonly whom: Banned; readonly until: Millis }
   | { readonly order: "lift"; readonly whom: Banned }
   /** Make no new allocations. Those that there are go on. */
-  | { readonly order: "drain" };
+  | { readonly order: "drain" }
+  /** Other peers than before may be reached: end what leads to those that may not any more. */
+  | { readonly order: "recheck-peers" };
 
 /** A user as quotas count him, or whoever comes from a network, in CIDR notation. */
 export type Banned = { readonly user: string } | { readonly network: string };

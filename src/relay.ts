@@ -5,6 +5,7 @@ import { type Log, openLog } from "./admin/log.ts";
 import { endpointText } from "./admin/masking.ts";
 import type { Component } from "./component/component.ts";
 import type { Config, ConfiguredRelayAddress } from "./config/config.ts";
+import { ConfigError } from "./config/mistakes.ts";
 import { detectRelayAddresses, reachableAddresses } from "./config/relay-addresses.ts";
 import {
   type Endpoint,
@@ -51,8 +52,11 @@ export interface Relay {
   componentState(): string | undefined;
   /** Resolves if it cannot go on. It is to be stopped all the same. */
   readonly givenUp: Promise<Unavailable>;
-  /** Reads anew what stands in files and may change while it runs: certificates and users. */
-  reload(): Promise<void>;
+  /**
+   * Reads anew what stands in files and may change while it runs: certificates and users; and of the configuration, if
+   * `reread` does that, which peers may be reached. A broken file changes nothing.
+   */
+  reload(reread?: () => Config): Promise<void>;
   /** Makes no new allocations. */
   drain(): void;
   /** Resolves when it drains and the last allocation has ended, or when that takes longer than the operator allows. */
@@ -135,8 +139,8 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     counters: () => media.plane.counters(),
     componentState,
     givenUp,
-    async reload() {
-      await Promise.all([media.reload(), addresses.check(readdress)]);
+    async reload(reread) {
+      await Promise.all([media.reload(reread && rereadPeers(reread, log)), addresses.check(readdress)]);
     },
     drain: () => drain.begin(),
     drained: drain.ended,
@@ -152,6 +156,18 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       log.info("stopped");
     },
   };
+}
+
+function rereadPeers(reread: () => Config, log: Log): Config["peers"] | undefined {
+  try {
+    const { peers } = reread();
+    log.info("peers read", { allowed: peers.allow.length, denied: peers.deny.length });
+    return peers;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    log.error("the configuration has mistakes, and the lists of peers stay as they were", { reason: error.message });
+    return undefined;
+  }
 }
 
 function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonly ConfiguredRelayAddress[] {

@@ -13,7 +13,7 @@ import { ordersBySignal } from "./signals.ts";
 export interface RunningRelay extends Started {
   /** Resolves if it cannot go on. */
   readonly givenUp: Promise<Error>;
-  reload(): Promise<void>;
+  reload(reread: () => Config): Promise<void>;
   drain(): void;
   /** Resolves when it drains and nobody is left, or it takes too long. */
   readonly drained: Promise<void>;
@@ -65,7 +65,8 @@ export function serveCommand(startRelay: StartRelay): Command {
 }
 
 async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
-  const given = readConfig({ file: flags.config, flags: keysOf(flags) });
+  const read = () => readConfig({ file: flags.config, flags: keysOf(flags) });
+  const given = read();
   checkUsersFile(given);
   const folder = needsKeptSecret(given) ? stateFolder(given.state) : undefined;
   const config = folder === undefined ? given : { ...given, secret: [keptSecret(folder)] };
@@ -76,7 +77,7 @@ async function serve(flags: Flags, startRelay: StartRelay): Promise<void> {
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   if (isFirstRun) greet(flags, () => greeting(config, relay, folder, Date.now()));
-  process.on("SIGHUP", () => void relay.reload());
+  process.on("SIGHUP", () => void relay.reload(read));
   void orders.drain.then(() => relay.drain());
   const failure = await Promise.race([orders.stop, relay.drained, relay.givenUp]);
   await relay.stop();

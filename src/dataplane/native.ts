@@ -140,6 +140,10 @@ class NativePlane implements Dataplane {
       case "expect":
         this.#expect(action);
         break;
+      case "ask-again":
+        this.#engine.askAgain();
+        this.#flushLater();
+        break;
       case "send":
         if (this.#isElsewhere(action.via)) this.#portable.perform(action);
         else this.#send(action);

@@ -33,7 +33,7 @@ import { now } from "./clock.ts";
 import { asMet, type Door, doorsOf } from "./doors.ts";
 import { entranceOf } from "./entrance.ts";
 import { type Moves, moved, movedPort, onFreePort } from "./free-port.ts";
-import { OwnPlaces } from "./own-places.ts";
+import { OwnPlaces, type PeerLists } from "./own-places.ts";
 import { ChannelDesk } from "./relay-nodes.ts";
 import { openSquares, type Squares } from "./squares.ts";
 import { certifiedHost, watchCertificates } from "./watched-certificates.ts";
@@ -55,7 +55,8 @@ export interface Media {
   readonly channels: ChannelDesk | undefined;
   /** To be called when an external address is another. */
   readdress(): void;
-  reload(): Promise<void>;
+  /** Reads files anew. `peers`: who may be reached from now on, if that is known to be another. */
+  reload(peers?: PeerLists): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -176,7 +177,11 @@ export async function openMedia(
     },
     channels,
     readdress: () => peers.renew(),
-    async reload() {
+    async reload(lists) {
+      if (lists) {
+        peers.renew(lists);
+        loop.hand({ is: "ordered", order: { order: "recheck-peers" } });
+      }
       await watch?.reload();
       await accounts.reload();
     },

@@ -5,7 +5,10 @@ import type { Endpoint, Listener, RelayAddress } from "../contract.ts";
 import { type PeerPolicy, type PeerPolicyOptions, peerPolicy } from "../turn/peer-policy.ts";
 import { endpointsOf } from "./doors.ts";
 
-export interface OwnPlacesOptions extends Pick<PeerPolicyOptions, "allow" | "deny" | "loopback"> {
+/** What of the policy the operator may change while we run. */
+export type PeerLists = Partial<Pick<PeerPolicyOptions, "allow" | "deny" | "denyPorts">>;
+
+export interface OwnPlacesOptions extends Pick<PeerPolicyOptions, "allow" | "deny" | "denyPorts" | "loopback"> {
   readonly listeners: readonly Listener[];
   /** Beside where the listeners are. */
   readonly further: readonly Endpoint[];
@@ -14,7 +17,7 @@ export interface OwnPlacesOptions extends Pick<PeerPolicyOptions, "allow" | "den
 }
 
 export class OwnPlaces implements PeerPolicy {
-  readonly #options: OwnPlacesOptions;
+  #options: OwnPlacesOptions;
   #relayAddresses: readonly RelayAddress[] = [];
   #places: readonly Endpoint[] = [];
   #policy: PeerPolicy;
@@ -36,8 +39,9 @@ export class OwnPlaces implements PeerPolicy {
     return this.#places.some((place) => place.address === address && place.port === port);
   }
 
-  /** To be called when an external address is another. */
-  renew(): void {
+  /** To be called when an external address is another, or when the operator's lists are. */
+  renew(lists: PeerLists = {}): void {
+    this.#options = { ...this.#options, ...lists };
     this.#policy = this.#judge();
   }
 

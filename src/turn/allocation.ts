@@ -12,6 +12,7 @@ import {
   type SocketId,
 } from "../contract.ts";
 import { isTokenHolder } from "./access-tokens.ts";
+import type { PeerPolicy } from "./peer-policy.ts";
 import type { FiveTuple, Identity } from "./request.ts";
 import type { Roaming } from "./roaming.ts";
 
@@ -241,6 +242,23 @@ export class Allocation {
   peerOf(number: number, now: Millis): Endpoint | undefined {
     const channel = this.#channels.get(number);
     return channel && channel.until > now ? channel.peer : undefined;
+  }
+
+  /**
+   * Takes back what leads to peers that may not be permitted any more: the routes that are not to stand. And those whose
+   * peer may not be reached, though it may be permitted: one of our own addresses, of which a plane has to be told again.
+   */
+  recheck(now: Millis, peers: PeerPolicy): { readonly former: Route[]; readonly again: Route[] } {
+    const before = this.#wanted(now);
+    for (const address of this.#permissions.keys()) if (!peers.mayPermit(address)) this.#permissions.delete(address);
+    for (const { number, peer } of this.#channels.values()) {
+      if (!peers.mayPermit(peer.address, peer.port)) this.#channels.delete(number);
+    }
+    const left = this.#wanted(now);
+    const former = before.filter(({ name }) => !left.some((each) => each.name === name));
+    for (const { name } of former) this.#told.delete(name);
+    const again = left.filter(({ legs: [, { peer }] }) => peer.port !== 0 && !peers.mayReach(peer));
+    return { former: former.map(({ legs }) => legs), again: again.map(({ legs }) => legs) };
   }
 
   /** Its client is there from now on: the routes that are to stand, and those that are not any more. */

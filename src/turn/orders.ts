@@ -20,7 +20,8 @@ export function viewOf({ ports, user, tuple, since, until }: Allocation): Alloca
   return { ports, user, transport: tuple.on.transport, client: tuple.from, since, until };
 }
 
-export function obey(now: Millis, order: Order, { allocations, alternates, bans }: Turn): Action[] {
+export function obey(now: Millis, order: Order, turn: Turn): Action[] {
+  const { allocations, alternates, bans } = turn;
   switch (order.order) {
     case "drain":
       alternates.drain();
@@ -33,9 +34,23 @@ export function obey(now: Millis, order: Order, { allocations, alternates, bans 
     case "lift":
       bans.lift(order.whom);
       return [];
+    case "recheck-peers":
+      return recheckPeers(now, turn);
   }
 
   function end(isMeant: (allocation: Allocation) => boolean): Action[] {
     return allocations.all.filter(isMeant).flatMap((allocation) => allocations.end(allocation, "ordered"));
   }
+}
+
+/** What may still be reached goes on undisturbed. */
+function recheckPeers(now: Millis, { allocations, connections, peers }: Turn): Action[] {
+  const rechecked = allocations.all.map((allocation) => allocation.recheck(now, peers));
+  const cut = connections.all.filter(({ at }) => !peers.mayPermit(at.address, at.port));
+  return [
+    ...rechecked.flatMap(({ former }) => former.map((legs): Action => ({ do: "unroute", legs }))),
+    ...rechecked.flatMap(({ again }) => again.map((legs): Action => ({ do: "route", legs }))),
+    ...cut.map(({ peer }): Action => ({ do: "hang-up", via: peer })),
+    { do: "ask-again" },
+  ];
 }

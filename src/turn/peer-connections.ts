@@ -73,6 +73,10 @@ export class PeerConnections {
     return connection && !connection.connect && !connection.isBound ? connection : undefined;
   }
 
+  get all(): PeerConnection[] {
+    return [...this.#byPeer.values()];
+  }
+
   findByPeer(peer: SocketId): PeerConnection | undefined {
     return this.#byPeer.get(peer);
   }

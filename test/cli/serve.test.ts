@@ -197,6 +197,30 @@ describe.runIf(needs("openssl"))("a certificate", () => {
   });
 });
 
+describe("the lists of peers", () => {
+  test("are read anew on SIGHUP, and a broken file is told of while the former ones stay", async () => {
+    const file = join(newFolder(), "sluice.yaml");
+    const rest = "listen: [udp://127.0.0.1:0]\nmetrics: none\nloopback: true\nuser: { alice: a }\n";
+    writeFileSync(file, rest);
+    const sluice = startSluice(["serve", "--config", file]);
+    await sluice.printed(/"transport":"udp","at":"127\.0\.0\.1:\d+","msg":"listening"/);
+    const port = Number(/"at":"127\.0\.0\.1:(\d+)"/.exec(sluice.output())?.[1]);
+    const alice = await client(port, { username: "alice", password: "a" });
+    await alice.allocate();
+    const permission = async () =>
+      (await alice.ask("createPermission", { xorPeerAddress: [{ address: "127.0.0.2", port: 9 }] }))?.class;
+    expect(await permission()).toBe("success");
+    writeFileSync(file, `${rest}peers: { deny: [127.0.0.2/32] }\n`);
+    sluice.kill("SIGHUP");
+    await sluice.printed(/"denied":1,"msg":"peers read"/);
+    expect(await permission()).toBe("error");
+    writeFileSync(file, `${rest}peers: { deny: [everybody] }\n`);
+    sluice.kill("SIGHUP");
+    await sluice.printed(/"level":"error".*stay as they were/);
+    expect(await permission()).toBe("error");
+  });
+});
+
 describe("flags", () => {
   test("are all taken", async () => {
     const sluice = startSluice([

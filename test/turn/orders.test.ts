@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Banned } from "../../src/contract.ts";
 import { mintCredential } from "../../src/turn/credentials.ts";
-import { codeOf, peer, secret, World } from "./world.ts";
+import { codeOf, otherPeer, peer, secret, World } from "./world.ts";
 
 const udp = { requestedTransport: 17 };
 const hour = 3_600_000;
@@ -177,3 +177,45 @@ describe("the fact of an answer", () => {
 function ban(world: World, whom: Banned, millis: number): void {
   world.hears({ is: "ordered", order: { order: "ban", whom, until: world.now + millis } });
 }
+
+describe("other lists of peers", () => {
+  test("end what leads to those who may not be reached any more, at once, and nothing else", () => {
+    const { world, alice } = people();
+    alice.allocates();
+    alice.asks("createPermission", { xorPeerAddress: [peer, otherPeer] });
+    alice.asks("channelBind", { channelNumber: 0x4001, xorPeerAddress: [peer] });
+    alice.asks("channelBind", { channelNumber: 0x4002, xorPeerAddress: [otherPeer] });
+    const wanted = world.routes.filter(([, to]) => to.peer.address === otherPeer.address);
+    const actions = world.judgesPeersBy({ deny: [`${peer.address}/32`] });
+    expect(actions.map((action) => action.do)).toEqual(["unroute", "unroute", "ask-again"]);
+    expect(world.routes).toEqual(wanted);
+    expect(wanted).toHaveLength(2);
+    expect(codeOf(alice.asks("createPermission", { xorPeerAddress: [peer] }))).toBe(403);
+    const data = Buffer.from("data");
+    expect(alice.indicates({ xorPeerAddress: [peer], data })).toEqual([]);
+    expect(alice.indicates({ xorPeerAddress: [otherPeer], data })).toHaveLength(1);
+
+    world.judgesPeersBy({});
+    alice.asks("channelBind", { channelNumber: 0x4001, xorPeerAddress: [peer] });
+    expect(world.routes).toHaveLength(4);
+  });
+
+  test("of ports end the channels to those, and leave the permission", () => {
+    const { world, alice } = people();
+    alice.allocates();
+    alice.asks("channelBind", { channelNumber: 0x4001, xorPeerAddress: [peer] });
+    world.judgesPeersBy({ denyPorts: [[peer.port, peer.port]] });
+    expect(world.routes.map(([{ framing }]) => framing)).toEqual(["indication"]);
+    expect(alice.indicates({ xorPeerAddress: [peer], data: Buffer.from("data") })).toEqual([]);
+  });
+
+  test("have the plane told again of a channel to one of our own addresses, whose services are not to be reached", () => {
+    const own = { address: "192.0.2.1", port: 9 };
+    const world = new World({ peers: { allow: ["192.0.2.1/32"] } });
+    const alice = world.client();
+    alice.allocates();
+    alice.asks("channelBind", { channelNumber: 0x4001, xorPeerAddress: [own] });
+    const [, channel] = world.routes;
+    expect(world.judgesPeersBy({})).toEqual([{ do: "route", legs: channel }, { do: "ask-again" }]);
+  });
+});

@@ -240,3 +240,19 @@ describe("ConnectionBind", () => {
     expect(codeOf(dataClient(world).asksBare("connectionBind", { connectionId }))).toBe(401);
   });
 });
+
+describe("other lists of peers", () => {
+  test("end the connections to those who may not be reached any more, whether or not they are bound", () => {
+    const { world, control } = allocated();
+    const connected = [peer, { ...peer, port: peer.port + 1 }, otherPeer].map((to) => connects(control, to));
+    const [bound, pending] = connected;
+    const client = dataClient(world);
+    expect(codeOf(client.asks("connectionBind", { connectionId: bound?.connectionId ?? 0 }))).toBe(0);
+    const ended = world.judgesPeersBy({ deny: [`${peer.address}/32`] });
+    expect(ended).toEqual([
+      { do: "hang-up", via: bound?.peer },
+      { do: "hang-up", via: pending?.peer },
+      { do: "ask-again" },
+    ]);
+  });
+});

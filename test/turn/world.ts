@@ -21,7 +21,7 @@ import { type Draft, decode, encode, type Message, type Protection } from "../..
 import { Method } from "../../src/stun/methods.ts";
 import { authenticator } from "../../src/turn/credentials.ts";
 import { defaultLimits, type Limits } from "../../src/turn/limits.ts";
-import { type PeerPolicyOptions, peerPolicy } from "../../src/turn/peer-policy.ts";
+import { type PeerPolicy, type PeerPolicyOptions, peerPolicy } from "../../src/turn/peer-policy.ts";
 import { type TurnOptions, TurnServer } from "../../src/turn/server.ts";
 
 export const realm = "example.org";
@@ -46,6 +46,17 @@ export interface WorldOptions extends Partial<Omit<TurnOptions, "limits" | "peer
   readonly peers?: Partial<PeerPolicyOptions>;
 }
 
+function policyOf(peers: Partial<PeerPolicyOptions> = {}): PeerPolicy {
+  return peerPolicy({
+    allow: [],
+    deny: [],
+    loopback: false,
+    listeners: [udpListener.at, tcpListener.at],
+    relayAddresses: ["192.0.2.1", "2001:db8::1"],
+    ...peers,
+  });
+}
+
 export class World {
   now: Millis = 1_800_000_000_000;
   readonly server: TurnServer;
@@ -61,7 +72,10 @@ export class World {
   readonly #routes = new Map<string, Route>();
   #lastSocket = 100;
 
+  #peers: PeerPolicy;
+
   constructor(options: WorldOptions = {}) {
+    this.#peers = policyOf(options.peers);
     this.server = new TurnServer({
       realm,
       authenticate: authenticator({ users, secrets: [secret] }),
@@ -69,16 +83,18 @@ export class World {
       nonceSecret: new Uint8Array(16).fill(7),
       newSocketId: () => this.newSocketId(),
       ...options,
-      peers: peerPolicy({
-        allow: [],
-        deny: [],
-        loopback: false,
-        listeners: [udpListener.at, tcpListener.at],
-        relayAddresses: ["192.0.2.1", "2001:db8::1"],
-        ...options.peers,
-      }),
+      peers: {
+        mayPermit: (address, port) => this.#peers.mayPermit(address, port),
+        mayReach: (to) => this.#peers.mayReach(to),
+      },
       limits: { ...defaultLimits, ...options.limits },
     });
+  }
+
+  /** The operator has other lists of peers from now on. */
+  judgesPeersBy(peers: Partial<PeerPolicyOptions>): Action[] {
+    this.#peers = policyOf(peers);
+    return this.hears({ is: "ordered", order: { order: "recheck-peers" } });
   }
 
   newSocketId(): SocketId {

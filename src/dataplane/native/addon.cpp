@@ -27,6 +27,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::route>("route"),
                            InstanceMethod<&EngineBinding::unroute>("unroute"),
                            InstanceMethod<&EngineBinding::expect>("expect"),
+                           InstanceMethod<&EngineBinding::askAgain>("askAgain"),
                            InstanceMethod<&EngineBinding::send>("send"),
                            InstanceMethod<&EngineBinding::arrive>("arrive"),
                            InstanceMethod<&EngineBinding::flush>("flush"),
@@ -182,6 +183,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   void expect(const Napi::CallbackInfo& info) {
     engine_->expect(uint32Of(info[0]), endpointOf(info[1], info[2]), microsOf(info[3]));
   }
+
+  void askAgain(const Napi::CallbackInfo&) { engine_->askAgain(); }
 
   /** A leg, of which the socket is what it leaves by; the bytes, and whether they must not be fragmented. */
   Napi::Value send(const Napi::CallbackInfo& info) {

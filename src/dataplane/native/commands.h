@@ -25,6 +25,7 @@ struct Command {
     route,
     unroute,
     expect,
+    askAgain,
     send,
     arrive,
     stop

@@ -262,6 +262,10 @@ void Engine::expect(uint32_t listener, const Endpoint& from, Micros until) {
   push(shared_.homeOf(from), {.kind = Command::Kind::expect, .socket = listener, .until = until, .peer = client});
 }
 
+void Engine::askAgain() {
+  for (unsigned i = 0; i < shared_.workers; i++) push(i, {.kind = Command::Kind::askAgain});
+}
+
 bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment) {
   if (isRelay(socket)) {
     const uint8_t worker = shared_.relays[slotOf(socket)].worker;

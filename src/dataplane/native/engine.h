@@ -66,6 +66,8 @@ class Engine {
   bool route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
   void expect(uint32_t listener, const Endpoint& from, Micros until);
+  /** What policy has let go counts no more for Send indications. */
+  void askAgain();
   /** Out of a listener at once, else when the worker of the relay port or session gets to it. False if these can take no more. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */

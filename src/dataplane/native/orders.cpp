@@ -55,6 +55,9 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
     case Command::Kind::expect:
       if (!table_.expect(command.socket, command.peer.peer, command.until, now_)) counters_.drop(Drop::congested);
       break;
+    case Command::Kind::askAgain:
+      table_.closePorts();
+      break;
     case Command::Kind::send:
       send(command, bytes);
       break;

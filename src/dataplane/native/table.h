@@ -173,6 +173,11 @@ class Table {
     way.openedPorts = static_cast<uint8_t>((way.openedPorts + 1) % (sizeof way.opened / sizeof *way.opened));
   }
 
+  /** Of all peers: no Send indication goes anywhere before the controller has let one go there again. */
+  void closePorts() {
+    for (uint32_t i = 0; i < used_; i++) std::memset(ways_[i].opened, 0, sizeof ways_[i].opened);
+  }
+
   /** Whether a client has a route there, or had one until a little while ago. */
   bool knows(uint32_t socket, const Endpoint& client, Micros now) {
     return find(Key::of(socket, client, Key::presence), now) != nullptr;
