@@ -13,6 +13,7 @@ import { errorReply, refuse } from "../xmpp/stanza-errors.ts";
 import { ping } from "../xmpp/xep0199-ping.ts";
 import { Questions } from "./questions.ts";
 import { type StanzaLimits, StreamParser } from "./stream-parser.ts";
+import { inXmlCharacters } from "./xml-characters.ts";
 
 /** `refused`: the server answered and will not have us until somebody changes something; `reason` says what. */
 export interface Health {
@@ -250,7 +251,7 @@ export class Connection {
       this.#lose(entity, new Error("the server does not read"));
     }
     try {
-      await entity.send(stanza);
+      await entity.send(inXmlCharacters(stanza));
     } catch (cause) {
       throw new Unavailable("the XMPP server is gone", { cause });
     }
