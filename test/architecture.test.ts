@@ -13,6 +13,7 @@ const floors: readonly (readonly string[])[] = [
   ["calendar", "budget"],
   ["stun", "xmpp", "socks5"],
   ["turn", "jingle", "ice"],
+  ["http-listener"],
   ["dataplane", "component", "admin", "discover", "accounts"],
   ["config"],
   ["cli"],

@@ -3,8 +3,9 @@
 // asked or answered is logged.
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type Endpoint, type Millis, Unavailable } from "../contract.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Endpoint, Millis } from "../contract.ts";
+import { type HttpListener, openHttpListener } from "../http-listener.ts";
 
 export interface CredentialsServerOptions {
   readonly at: Endpoint;
@@ -17,11 +18,6 @@ export interface CredentialsServerOptions {
   readonly now: () => Millis;
 }
 
-export interface CredentialsServer {
-  readonly at: Endpoint;
-  stop(): Promise<void>;
-}
-
 interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
@@ -29,28 +25,17 @@ interface Answer {
 }
 
 const path = "/credentials";
+const connectionsAtMost = 256;
 const bodyBytesAtMost = 4096;
 /** With the expiry before it, it still fits into USERNAME (RFC 8489 section 14.3). */
 const userBytesAtMost = 497;
 
 /** Rejects with `Unavailable` when the address or port is not to be had. */
-export async function startCredentialsServer(options: CredentialsServerOptions): Promise<CredentialsServer> {
+export async function startCredentialsServer(options: CredentialsServerOptions): Promise<HttpListener> {
   const isKey = comparison(options.key);
-  const server = createServer(
-    { maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000 },
-    async (request, response) => send(response, await answer(request, options, isKey).catch(() => faulty)),
+  return await openHttpListener("hand out credentials", options.at, connectionsAtMost, async (request, response) =>
+    send(response, await answer(request, options, isKey).catch(() => faulty)),
   );
-  server.maxConnections = 256;
-  await listen(server, options.at);
-  const bound = server.address();
-  return {
-    at: typeof bound === "object" && bound ? { address: options.at.address, port: bound.port } : options.at,
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
 const faulty: Answer = { status: 500, body: { error: "no answer could be made" } };
@@ -130,14 +115,4 @@ function comparison(secret: string): (shown: string) => boolean {
   const digest = (text: string) => createHmac("sha256", salt).update(text).digest();
   const expected = digest(secret);
   return (shown) => timingSafeEqual(digest(shown), expected);
-}
-
-function listen(server: Server, { address, port }: Endpoint): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Stays: a connection that cannot be accepted is no reason to stop relaying.
-    server.on("error", (cause) =>
-      reject(new Unavailable(`cannot hand out credentials on ${address} port ${port}`, { cause })),
-    );
-    server.listen({ host: address, port, ipv6Only: true }, resolve);
-  });
 }

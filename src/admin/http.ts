@@ -1,9 +1,10 @@
 // The HTTP side door: /metrics for Prometheus, /healthz and /readyz for whoever restarts and balances, and /xmpp, by which
-// `sluice setup --check` has a running relay look at its XMPP server. It has no
-// password, so it listens on loopback unless told otherwise, and it reads nothing but the request line.
+// `sluice setup --check` has a running relay look at its XMPP server. It has no password, so it listens on loopback unless
+// told otherwise, and it reads nothing but the request line.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type Endpoint, Unavailable } from "../contract.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Endpoint } from "../contract.ts";
+import { type HttpListener, openHttpListener } from "../http-listener.ts";
 
 export interface AdminOptions {
   readonly at: Endpoint;
@@ -14,11 +15,6 @@ export interface AdminOptions {
   readonly xmpp?: (() => Promise<{ readonly isWell: boolean; readonly lines: readonly string[] }>) | undefined;
 }
 
-export interface AdminServer {
-  readonly at: Endpoint;
-  stop(): Promise<void>;
-}
-
 interface Page {
   readonly status: number;
   readonly type?: string;
@@ -26,10 +22,11 @@ interface Page {
   readonly body: string;
 }
 
+const connectionsAtMost = 64;
 const textType = "text/plain; charset=utf-8";
 
 /** Rejects with `Unavailable` when the address or port is not to be had. */
-export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
+export async function startAdmin(options: AdminOptions): Promise<HttpListener> {
   const { metrics, readiness, xmpp } = options;
   const pages: Pages = {
     "/metrics": async () => ({ status: 200, type: metrics.contentType, body: await metrics.read() }),
@@ -37,20 +34,9 @@ export async function startAdmin(options: AdminOptions): Promise<AdminServer> {
     "/readyz": async () => readyPage(readiness()),
     ...(xmpp ? { "/xmpp": async () => xmppPage(await xmpp()) } : {}),
   };
-  const server = createServer(
-    { maxHeaderSize: 8192, headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 5000 },
-    (request, response) => void answer(pages, request, response),
-  );
-  server.maxConnections = 64;
-  await listen(server, options.at);
-  return {
-    at: boundAt(server, options.at),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return await openHttpListener("serve metrics", options.at, connectionsAtMost, (request, response) => {
+    void answer(pages, request, response);
+  });
 }
 
 type Pages = Readonly<Record<string, () => Promise<Page>>>;
@@ -83,19 +69,4 @@ function readyPage({ isReady, lines }: ReturnType<AdminOptions["readiness"]>): P
 
 function xmppPage({ isWell, lines }: { readonly isWell: boolean; readonly lines: readonly string[] }): Page {
   return { status: isWell ? 200 : 503, body: [...lines, ""].join("\n") };
-}
-
-function listen(server: Server, { address, port }: Endpoint): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // Stays: a connection that cannot be accepted is no reason to stop relaying.
-    server.on("error", (cause) =>
-      reject(new Unavailable(`cannot serve metrics on ${address} port ${port}`, { cause })),
-    );
-    server.listen({ host: address, port, ipv6Only: true }, resolve);
-  });
-}
-
-function boundAt(server: Server, asked: Endpoint): Endpoint {
-  const bound = server.address();
-  return typeof bound === "object" && bound ? { address: asked.address, port: bound.port } : asked;
 }

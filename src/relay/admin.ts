@@ -1,18 +1,19 @@
 // What the operator watches: metrics and health pages.
 
-import { type AdminServer, startAdmin } from "../admin/http.ts";
+import { startAdmin } from "../admin/http.ts";
 import { type Metrics, openMetrics } from "../admin/metrics.ts";
 import { version } from "../cli/version.ts";
 import type { Component } from "../component/component.ts";
 import type { Health } from "../component/connection.ts";
 import { findingText, isWrong } from "../component/server-look.ts";
 import type { Config } from "../config/config.ts";
+import type { HttpListener } from "../http-listener.ts";
 import type { Drain } from "./drain.ts";
 import type { ExternalAddresses } from "./external-addresses.ts";
 import { type Moves, moved, onFreePort } from "./free-port.ts";
 import type { Media } from "./media.ts";
 
-export interface Admin extends AdminServer {
+export interface Admin extends HttpListener {
   readonly metrics: Metrics;
 }
 

@@ -1,9 +1,10 @@
 // Credentials over HTTP, for the listeners that are really open.
 
 import { strict as assert } from "node:assert";
-import { type CredentialsServer, startCredentialsServer } from "../accounts/credentials-http.ts";
+import { startCredentialsServer } from "../accounts/credentials-http.ts";
 import type { Config } from "../config/config.ts";
 import type { Millis } from "../contract.ts";
+import type { HttpListener } from "../http-listener.ts";
 import { mintCredential } from "../turn/credentials.ts";
 import { type Door, urisOf } from "./doors.ts";
 
@@ -12,7 +13,7 @@ export async function openCredentials(
   { credentialsHttp, relay, secret: [secret] }: Config,
   doorsAs: (host: string | undefined) => readonly Door[],
   now: () => Millis,
-): Promise<CredentialsServer | undefined> {
+): Promise<HttpListener | undefined> {
   if (!credentialsHttp) return undefined;
   assert(secret !== undefined, "credentials over HTTP need a shared secret to be made with");
   const { listen: at, key, host, credentialLifetimeSeconds: lifetimeSeconds } = credentialsHttp;

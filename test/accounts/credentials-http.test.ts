@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { type CredentialsServer, startCredentialsServer } from "../../src/accounts/credentials-http.ts";
+import { startCredentialsServer } from "../../src/accounts/credentials-http.ts";
 import { Unavailable } from "../../src/contract.ts";
+import type { HttpListener } from "../../src/http-listener.ts";
 import { authenticator, mintCredential } from "../../src/turn/credentials.ts";
 
 const key = "the-key-of-the-callers";
@@ -10,7 +11,7 @@ const secret = "shared";
 const now = 1_800_000_000_500;
 const uris = ["turn:relay.example.org:3478?transport=udp"];
 
-async function start(port = 0): Promise<CredentialsServer> {
+async function start(port = 0): Promise<HttpListener> {
   const server = await startCredentialsServer({
     at: { address: "127.0.0.1", port },
     key,
@@ -27,10 +28,7 @@ interface Asked extends RequestInit {
   readonly target?: string;
 }
 
-async function ask(
-  server: CredentialsServer,
-  { target = "/credentials?service=turn&username=alice", ...init }: Asked = {},
-) {
+async function ask(server: HttpListener, { target = "/credentials?service=turn&username=alice", ...init }: Asked = {}) {
   const headers = { authorization: `Bearer ${key}`, ...init.headers };
   const response = await fetch(`http://127.0.0.1:${server.at.port}${target}`, { ...init, headers });
   const body = (await response.json()) as Readonly<Record<string, string>>;

@@ -5,10 +5,11 @@ import { request } from "node:http";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type AdminServer, startAdmin } from "../../src/admin/http.ts";
+import { startAdmin } from "../../src/admin/http.ts";
 import { Unavailable } from "../../src/contract.ts";
+import type { HttpListener } from "../../src/http-listener.ts";
 
-let admin: AdminServer;
+let admin: HttpListener;
 let isReady: boolean;
 let isWell: boolean;
 let read: () => Promise<string>;
