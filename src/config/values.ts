@@ -9,6 +9,8 @@ import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
 import { parseAlternateDoors } from "../turn/alternates.ts";
 import { parseCidr } from "../turn/cidr.ts";
 import type { PortSpan } from "../turn/peer-policy.ts";
+import { bareJid } from "../xmpp/jid.ts";
+import { accountTyped } from "../xmpp/xep0106-jid-escaping.ts";
 
 /** Where secrets come from when they do not stand in the file. */
 export interface SecretSources {
@@ -152,10 +154,11 @@ export const contactUri = text("a URI, such as mailto:admin@example.org or xmpp:
   /^[a-z][\w+.-]*:\S+$/i.test(written) ? written : undefined,
 );
 
-/** Servers know their users in lower case. */
-export const accountJid = text("a JID without a resource, such as name@example.org", (written): string | undefined =>
-  /^[^\s/@]{1,1023}@[^\s/@]{1,1023}$/.test(written) ? written.toLowerCase() : undefined,
-);
+/** As servers know their users: in lower case, and escaped. */
+export const accountJid = text("a JID without a resource, such as name@example.org", (written): string | undefined => {
+  const account = /@[^\s/@]+$/.test(written) ? accountTyped(written) : undefined;
+  return account && bareJid(account);
+});
 
 /** A colon would make it a name with an expiry date (credentials of the shared secret). */
 export const userName = text("a name without a colon, of at most 508 bytes", (written): string | undefined =>

@@ -6,6 +6,7 @@ import type { IqRow } from "./iq.ts";
 import { isUserOf } from "./jid.ts";
 import { disco } from "./xep0030-disco.ts";
 import { softwareVersion } from "./xep0092-version.ts";
+import { jidEscaping } from "./xep0106-jid-escaping.ts";
 import { capabilities, writeCapabilities } from "./xep0115-capabilities.ts";
 import { type ContactAddresses, contactAddresses } from "./xep0157-contact-addresses.ts";
 import { pings } from "./xep0199-ping.ts";
@@ -39,6 +40,7 @@ export function iqTable(options: IqTableOptions): IqTable {
     contactAddresses(contact),
     softwareVersion(name, version),
     pings,
+    jidEscaping,
     ...delegable,
     delegation({ domains, extensions: delegable }),
     ...(options.extensions ?? []),

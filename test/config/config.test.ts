@@ -144,9 +144,11 @@ xmpp: { domain: Relay.Example.org, secret: s, service: "xmpp://[::1]:5347", cred
   domain: relay.example.org
   secret: s
   offer: { Example.ORG: [{ type: turns, port: 443 }, { family: ipv6 }] }
+  administrators: [Admin@example.org, "d'artagnan@example.org"]
   contact: { admin: "xmpp:admin@example.org", abuse: ["mailto:abuse@example.org", "xmpp:abuse@example.org"] }
 `);
     expect(xmpp?.offer).toEqual(new Map([["example.org", [{ type: "turns", port: 443 }, { family: "ipv6" }]]]));
+    expect(xmpp?.administrators).toEqual(["admin@example.org", "d\\27artagnan@example.org"]);
     expect(xmpp?.contact).toMatchObject({
       admin: ["xmpp:admin@example.org"],
       abuse: ["mailto:abuse@example.org", "xmpp:abuse@example.org"],
@@ -283,6 +285,8 @@ log: loud
     ["user: { alice: '' }", "the secret is empty"],
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
+    ["xmpp: { domain: a, secret: s, administrators: [a@b/phone] }", "expected a JID without a resource"],
+    ["xmpp: { domain: a, secret: s, administrators: [b] }", "expected a JID without a resource"],
     ["xmpp: { domain: a, secret: s, offer: { b: [{ transport: sctp }] } }", '"udp"|"tcp"'],
     ["xmpp: { domain: a, secret: s, contact: { admin: root } }", "expected a URI"],
     ["xmpp: { domain: a, secret: s, when-refused: cry }", '"retry"|"exit"'],

@@ -204,6 +204,25 @@ describe.each(xmppServers)("the component on $name", ({ name, make, packages }) 
       expect(told).toEqual([true, false]);
     }, 40_000);
 
+    test("issues nothing any more to an account that is removed while its devices are there", async () => {
+      await server.addUser("dora");
+      const [phone, desk] = [await login("dora", "phone"), await login("dora", "desk")];
+      onTestFinished(async () => void (await Promise.all([phone.drop(), desk.drop()])));
+      phone.send(`<presence to='${componentDomain}'/>`);
+      const user = usernameIn(await phone.asks(componentDomain, ask)).replace("1:", "");
+      await nextPush(phone);
+      desk.send(`<iq type='set' id='r'><query xmlns='jabber:iq:register'><remove/></query></iq>`);
+      await phone.closed;
+      facts = [];
+      // Somebody else who is there is pushed to meanwhile.
+      const bob = await login("bob", "witness");
+      onTestFinished(() => bob.drop());
+      bob.send(`<presence to='${componentDomain}'/>`);
+      await bob.asks(componentDomain, ask);
+      for (const _ of ["once", "again"]) await nextPush(bob);
+      expect(facts.filter((fact) => fact.fact === "credentials-issued" && fact.user === user)).toEqual([]);
+    }, 40_000);
+
     // Debian 12's ejabberd grants nothing of the kind.
     if (name === "Prosody") {
       test("pushes in the name of their account to who asked their server", async () => {

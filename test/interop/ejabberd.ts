@@ -91,6 +91,7 @@ modules:
   mod_disco: {}
   mod_muc: { hosts: ["${roomsDomain}"] }
   mod_ping: {}
+  mod_register: {}
   mod_roster: {}
 ${knowsUs ? delegation : ""}
 `;

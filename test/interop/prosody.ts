@@ -72,7 +72,7 @@ http_ports = { ${httpPort} }
 http_interfaces = { "127.0.0.1" }
 https_ports = { }
 http_default_host = "${domain}"
-modules_enabled = { "roster", "saslauth", "disco", "ping", "bosh", "websocket" }
+modules_enabled = { "roster", "saslauth", "disco", "ping", "bosh", "websocket", "user_account_management" }
 `;
 }
 

@@ -16,6 +16,8 @@ export interface RawAccount {
 
 export class RawClient {
   readonly jid: string;
+  /** Resolves when the connection is gone, whoever ended it. */
+  readonly closed: Promise<unknown>;
   readonly #domain: string;
   readonly #socket: Socket;
   #parser = new StreamParser({ characters: 1e9, depth: 1e9 }, () => {});
@@ -25,6 +27,7 @@ export class RawClient {
     this.jid = `${username}@${domain}/${resource}`;
     this.#domain = domain;
     this.#socket = socket;
+    this.closed = new Promise((closed) => socket.once("close", closed));
     socket.setEncoding("utf8").on("data", (text: string) => this.#parser.write(text));
     socket.on("error", () => {});
   }

@@ -1,6 +1,7 @@
 // What the commands for administrators share.
 
-import { type Jid, parseJid } from "../jid.ts";
+import type { Jid } from "../jid.ts";
+import { accountTyped } from "../xep0106-jid-escaping.ts";
 import type { Operations } from "./operations.ts";
 
 export interface Administration {
@@ -10,14 +11,8 @@ export interface Administration {
   readonly operations: Operations;
 }
 
-/** The account that somebody typed the JID of, in whichever case. */
-export function accountOf(typed: string): Jid | undefined {
-  const jid = parseJid(typed.toLowerCase());
-  return jid?.local ? jid : undefined;
-}
-
 /** Whether `typed`, a JID or a name of TURN, means this user. */
 export function isNamed(user: string, typed: string, { userOf }: Administration): boolean {
-  const account = accountOf(typed);
+  const account = accountTyped(typed);
   return user === typed || (account !== undefined && user === userOf(account));
 }

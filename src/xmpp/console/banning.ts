@@ -3,7 +3,8 @@
 import type { Banned } from "../../contract.ts";
 import type { Command } from "../command.ts";
 import type { Answers, Form } from "../xep0004-data-forms.ts";
-import { type Administration, accountOf } from "./administration.ts";
+import { accountTyped } from "../xep0106-jid-escaping.ts";
+import type { Administration } from "./administration.ts";
 import { bannedText, durationText } from "./words.ts";
 
 const minutesAtMost = 30 * 24 * 60;
@@ -91,6 +92,6 @@ function readWhom(kind: string, who: string, { userOf, operations }: Administrat
     return network === undefined ? "that is no address, or a network of far too many" : { network };
   }
   if (kind === "user") return { user: who };
-  const account = accountOf(who);
+  const account = accountTyped(who);
   return account ? { user: userOf(account) } : "that is not the JID of an account";
 }

@@ -3,7 +3,8 @@
 import type { Command } from "../command.ts";
 import { type Form, writeLines } from "../xep0004-data-forms.ts";
 import { dateTime } from "../xep0082-date-time.ts";
-import { type Administration, accountOf } from "./administration.ts";
+import { accountTyped } from "../xep0106-jid-escaping.ts";
+import type { Administration } from "./administration.ts";
 
 const hoursAtMost = 168;
 
@@ -22,7 +23,7 @@ export function credentials({ mayAdminister, operations, userOf }: Administratio
     mayRun: mayAdminister,
     next([answers]) {
       if (!answers) return { asks: forWhom, isLast: true };
-      const account = accountOf(answers.get("jid") ?? "");
+      const account = accountTyped(answers.get("jid") ?? "");
       if (!account) return { wrong: "the JID of an account is needed" };
       const hours = Number(answers.get("hours"));
       if (!(Number.isInteger(hours) && hours >= 1 && hours <= hoursAtMost)) {

@@ -167,6 +167,7 @@ test("draining asks first", () => {
 describe("banning", () => {
   test.each([
     ["jid", "Alice@example.org", { user: hashOf("alice") }],
+    ["jid", "d'artagnan@example.org", { user: hashOf("d\\27artagnan") }],
     ["user", "static", { user: "static" }],
     ["network", "198.51.100.0/24", { network: "198.51.100.0/24" }],
   ])("by %s asks first, and holds for the minutes given", (kind, who, whom) => {
