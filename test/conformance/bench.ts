@@ -2,7 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import { Client, type Credential, describe, expectSuccess } from "./client.ts";
-import type { Frame, Transport } from "./connection.ts";
+import type { Connect, Frame, Transport } from "./connection.ts";
 import { Peer, shown } from "./peer.ts";
 import { must, notSupported, notTried } from "./requirement.ts";
 import { TcpPeer } from "./tcp-peer.ts";
@@ -18,6 +18,8 @@ export interface Subject {
   readonly secret?: string;
   /** Addresses of this machine that peers bind; the server may reach them. Two of IPv4, to tell permissions apart. */
   readonly peerAddresses: readonly string[];
+  /** How clients that would come by plain UDP come instead, such as over DTLS. */
+  readonly connectDatagrams?: Connect;
 }
 
 export interface Allocation {
@@ -75,8 +77,8 @@ export class Bench {
   }
 
   async client({ transport = "udp", server, credential }: ClientOptions = {}): Promise<Client> {
-    const opened = Client.open(transport, server ?? this.server, credential ?? this.credential, this.#usedPorts);
-    return this.#keep(await opened);
+    const who = [server ?? this.server, credential ?? this.credential] as const;
+    return this.#keep(await Client.open(transport, ...who, this.#usedPorts, this.subject.connectDatagrams));
   }
 
   /** A peer on the nth given address of a family. */

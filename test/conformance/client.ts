@@ -1,7 +1,7 @@
 // A STUN and TURN client that does what a check tells it, right or wrong: transactions with retransmission, the
 // long-term mechanism (RFC 8489 section 9.2), and the turns of a TURN conversation in one call each.
 
-import { type Connection, connectTcp, connectUdp, type Frame, type Transport } from "./connection.ts";
+import { type Connect, type Connection, connectTcp, connectUdp, type Frame, type Transport } from "./connection.ts";
 import { patienceMilliseconds } from "./inbox.ts";
 import { must } from "./requirement.ts";
 import * as wire from "./wire.ts";
@@ -43,8 +43,9 @@ export class Client {
     server: wire.Endpoint,
     credential: Credential,
     usedPorts: Set<number>,
+    connectDatagrams: Connect = connectUdp,
   ): Promise<Client> {
-    const connection = transport === "udp" ? await connectUdp(server, usedPorts) : await connectTcp(server);
+    const connection = transport === "udp" ? await connectDatagrams(server, usedPorts) : await connectTcp(server);
     return new Client(connection, credential);
   }
 

@@ -18,6 +18,9 @@ export interface Frame {
   readonly channelData?: ChannelData;
 }
 
+/** To a server, from a port that is not among the `usedPorts`. */
+export type Connect = (server: Endpoint, usedPorts: Set<number>) => Promise<Connection>;
+
 export interface Connection {
   readonly transport: Transport;
   readonly server: Endpoint;
@@ -32,7 +35,7 @@ export interface Connection {
   close(): Promise<void>;
 }
 
-function frameOf(bytes: Buffer, from: Endpoint): Frame {
+export function frameOf(bytes: Buffer, from: Endpoint): Frame {
   if (bytes.length >= 4 && (bytes.readUInt8(0) & 0xc0) === 0x40) {
     const [channel, length] = [bytes.readUInt16BE(0), bytes.readUInt16BE(2)];
     if (bytes.length >= 4 + length)

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Bench, type ClientOptions, credentialSeconds, restCredential, type Subject } from "./bench.ts";
+import type { Connect } from "./connection.ts";
 
 export interface RunningServer {
   readonly subject: Subject;
@@ -47,12 +48,13 @@ function subjectAt(port: number): Subject {
 async function start(
   program: string,
   args: readonly string[],
+  connectDatagrams: Connect | undefined,
   configuration: (port: number, alternatePort: number) => string,
 ): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), "conformance-"));
   const file = join(folder, "configuration");
   const port = await freePort();
-  const subject = subjectAt(port);
+  const subject = { ...subjectAt(port), ...(connectDatagrams ? { connectDatagrams } : {}) };
   writeFileSync(file, configuration(port, await freePort()));
   const child = spawn(program, [...args, file], {
     cwd: folder,
@@ -109,13 +111,26 @@ async function isAnswering(subject: Subject, door: ClientOptions): Promise<boole
   }
 }
 
-/** With `natDiscovery` it has a second address and port (RFC 5780), which Sluice has off by default. */
-export function startSluice({ natDiscovery = false, dataplane = "auto" } = {}): Promise<RunningServer> {
+export interface SluiceOptions {
+  /** Whether it has a second address and port (RFC 5780), which Sluice has off by default. */
+  readonly natDiscovery?: boolean;
+  readonly dataplane?: string;
+  /** DTLS in place of plain UDP. */
+  readonly dtls?: { readonly certificate: string; readonly key: string; readonly connect: Connect };
+}
+
+export function startSluice({
+  natDiscovery = false,
+  dataplane = "auto",
+  dtls,
+}: SluiceOptions = {}): Promise<RunningServer> {
   const addresses = hasIpv6() ? ["127.0.0.1", "[::1]"] : ["127.0.0.1"];
   const main = join(process.cwd(), "dist/main.js");
-  return start(process.execPath, [main, "serve", "--config"], (port, alternatePort) =>
+  const datagrams = dtls ? "dtls" : "udp";
+  return start(process.execPath, [main, "serve", "--config"], dtls?.connect, (port, alternatePort) =>
     JSON.stringify({
-      listen: addresses.flatMap((address) => [`udp://${address}:${port}`, `tcp://${address}:${port}`]),
+      listen: addresses.flatMap((address) => [`${datagrams}://${address}:${port}`, `tcp://${address}:${port}`]),
+      ...(dtls ? { tls: { certificate: dtls.certificate, key: dtls.key } } : {}),
       secret,
       realm: "example.org",
       "relay-address": hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
@@ -135,7 +150,7 @@ export function startCoturn({ natDiscovery = false } = {}): Promise<RunningServe
   const addresses = hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"];
   // Its second address has to come right behind the first of the family.
   const listening = addresses.toSpliced(1, 0, ...(natDiscovery ? [alternateAddress] : []));
-  return start("turnserver", ["-c"], (port, alternatePort) =>
+  return start("turnserver", ["-c"], undefined, (port, alternatePort) =>
     [
       `listening-port=${port}`,
       `alt-listening-port=${alternatePort}`,
