@@ -9,6 +9,7 @@
         "src/dataplane/native/dtls-sessions.cpp",
         "src/dataplane/native/engine.cpp",
         "src/dataplane/native/icmp-errors.cpp",
+        "src/dataplane/native/joins.cpp",
         "src/dataplane/native/judge-binding.cpp",
         "src/dataplane/native/judge.cpp",
         "src/dataplane/native/orders.cpp",

@@ -4,9 +4,9 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import type { Millis, Usage } from "../contract.ts";
+import type { Millis, TrafficLimit, Usage } from "../contract.ts";
 import { Meter } from "./tally.ts";
-import type { Direction } from "./traffic-limits.ts";
+import type { Direction, Limiter } from "./traffic-limits.ts";
 
 /** A connection that nobody reads or writes any more, and what was read of it before and is nobody's yet. */
 export interface StreamEnd {
@@ -16,25 +16,52 @@ export interface StreamEnd {
 
 /** What is to be known of a pair. */
 export interface JoinOptions {
-  readonly count: (direction: Direction, bytes: number) => void;
-  /** Whether so many bytes may pass now. What may not is not lost: it is asked for again and again. */
-  readonly admits: (direction: Direction, bytes: number) => boolean;
+  readonly count: (direction: Direction, bytes: number, packets?: number) => void;
+  /** What may not pass for now is not lost: it is asked for again and again. */
+  readonly limits: readonly TrafficLimit[];
   /** Without a byte for so long, both are broken off. */
   readonly idleMillis: Millis | undefined;
   readonly parted: (usage: Usage) => void;
 }
 
+/** A pair. */
+export interface Joined {
+  /** So far. */
+  readonly usage: Usage;
+  breakOff(): void;
+}
+
+/** Whoever carries on pairs of connections. */
+export interface Joiner {
+  /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
+  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined;
+  /** Has whatever has passed be counted. */
+  settle(): void;
+  /** Ends pairs that have been idle for longer than they may. */
+  sweep(now: Millis): void;
+  close(): void;
+}
+
 /** How long those wait who may send no more for now, until they are asked again. */
 const waitMillis = 20;
 
-export class Joins {
+export class Joins implements Joiner {
+  readonly #limiter: Limiter;
+  readonly #now: () => Millis;
   readonly #joins = new Set<Join>();
   readonly #waiting = new Set<Pump>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
-  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Join {
-    const join = new Join(client, peer, now, options);
+  constructor(limiter: Limiter, now: () => Millis) {
+    this.#limiter = limiter;
+    this.#now = now;
+  }
+
+  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
+    const { limits } = options;
+    const admits = (direction: Direction, bytes: number) =>
+      limits.length === 0 || this.#limiter.admits(limits, direction, bytes, this.#now());
+    const join = new Join(client, peer, now, { ...options, admits });
     this.#joins.add(join);
     join.start(
       (pump) => this.#wait(pump),
@@ -42,6 +69,9 @@ export class Joins {
     );
     return join;
   }
+
+  /** It is counted as it passes. */
+  settle(): void {}
 
   sweep(now: Millis): void {
     for (const join of this.#joins) join.sweep(now);
@@ -66,15 +96,19 @@ export class Joins {
   }
 }
 
-export class Join {
+interface OwnOptions extends JoinOptions {
+  readonly admits: (direction: Direction, bytes: number) => boolean;
+}
+
+class Join implements Joined {
   readonly #client: StreamEnd;
   readonly #peer: StreamEnd;
-  readonly #options: JoinOptions;
+  readonly #options: OwnOptions;
   readonly #meters = { "to-peer": new Meter(), "to-client": new Meter() };
   #bytes = 0;
   #since: Millis;
 
-  constructor(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions) {
+  constructor(client: StreamEnd, peer: StreamEnd, now: Millis, options: OwnOptions) {
     this.#client = client;
     this.#peer = peer;
     this.#options = options;

@@ -52,6 +52,8 @@ export interface EngineOptions {
   readonly counters: ArrayBuffer;
   /** 4 64-bit numbers a slot. */
   readonly usage: ArrayBuffer;
+  /** The same for each pair of joined connections. */
+  readonly joined: ArrayBuffer;
   /** One 64-bit number of microseconds, if the time is not to pass by itself. */
   readonly clock?: ArrayBuffer | undefined;
 }
@@ -106,6 +108,21 @@ export interface Engine {
   readable(worker: number, listener: number): number;
   release(worker: number, listener: number, position: number): void;
   takeClosed(): number[];
+  /** Has a thread carry two connections on as one, by descriptors of its own; idle 0 for never. 0 or an errno. */
+  join(
+    ...pair: [
+      slot: number,
+      client: number,
+      peer: number,
+      fromClient: Uint8Array,
+      fromPeer: Uint8Array,
+      buckets: readonly number[],
+      idleMillis: number,
+    ]
+  ): number;
+  breakOffJoin(slot: number): void;
+  /** Pairs that have ended. */
+  takeParted(): number[];
   stop(): void;
 }
 

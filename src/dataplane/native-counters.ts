@@ -3,7 +3,7 @@
 import type { DropReason, PlaneCounters, Traffic, Usage } from "../contract.ts";
 
 const numbersPerWorker = 32;
-const numbersPerRelay = 4;
+const numbersPerUsage = 4;
 
 /** In the order of `Counters::relayed`. */
 const rows = [
@@ -37,15 +37,15 @@ export class NativeCounters {
   /** Answers that a listener could not take, and orders that a thread could not. */
   congested = 0;
   readonly #counters: BigUint64Array<ArrayBuffer>;
-  readonly #usage: BigUint64Array<ArrayBuffer>;
+  readonly #relays: UsageTable;
 
   constructor(workers: number, relays: number) {
     this.#counters = new BigUint64Array(workers * numbersPerWorker);
-    this.#usage = new BigUint64Array(relays * numbersPerRelay);
+    this.#relays = new UsageTable(relays);
   }
 
   get memory(): { readonly counters: ArrayBuffer; readonly usage: ArrayBuffer } {
-    return { counters: this.#counters.buffer, usage: this.#usage.buffer };
+    return { counters: this.#counters.buffer, usage: this.#relays.memory };
   }
 
   relayed(): PlaneCounters["relayed"] {
@@ -70,22 +70,43 @@ export class NativeCounters {
 
   /** Of the relay port in this slot. */
   usage(slot: number): Usage {
-    const at = slot * numbersPerRelay;
-    return { toPeer: this.#traffic(at), toClient: this.#traffic(at + 2) };
+    return this.#relays.at(slot);
   }
 
   /** For the next relay port in this slot; no thread writes there while there is none. */
   clear(slot: number): void {
-    this.#usage.fill(0n, slot * numbersPerRelay, (slot + 1) * numbersPerRelay);
-  }
-
-  #traffic(at: number): Traffic {
-    return { packets: Number(this.#usage[at]), bytes: Number(this.#usage[at + 1]) };
+    this.#relays.clear(slot);
   }
 
   #sum(number: number): number {
     let sum = 0;
     for (let at = number; at < this.#counters.length; at += numbersPerWorker) sum += Number(this.#counters[at]);
     return sum;
+  }
+}
+
+/** What each of something carried, by slot. */
+export class UsageTable {
+  readonly #numbers: BigUint64Array<ArrayBuffer>;
+
+  constructor(slots: number) {
+    this.#numbers = new BigUint64Array(slots * numbersPerUsage);
+  }
+
+  get memory(): ArrayBuffer {
+    return this.#numbers.buffer;
+  }
+
+  at(slot: number): Usage {
+    const first = slot * numbersPerUsage;
+    return { toPeer: this.#traffic(first), toClient: this.#traffic(first + 2) };
+  }
+
+  clear(slot: number): void {
+    this.#numbers.fill(0n, slot * numbersPerUsage, (slot + 1) * numbersPerUsage);
+  }
+
+  #traffic(at: number): Traffic {
+    return { packets: Number(this.#numbers[at]), bytes: Number(this.#numbers[at + 1]) };
   }
 }

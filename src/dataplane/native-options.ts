@@ -40,7 +40,7 @@ export interface Settled {
   readonly buckets: number;
   readonly handUp: HandUpLimits;
   readonly dtls: DtlsLimits;
-  readonly engine: Omit<EngineOptions, "counters" | "usage">;
+  readonly engine: Omit<EngineOptions, "counters" | "usage" | "joined">;
 }
 
 /** With whatever is not said. */

@@ -22,8 +22,9 @@ import { Expectations } from "./expectations.ts";
 import { HandUpBudget } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
-import { NativeCounters } from "./native-counters.ts";
+import { NativeCounters, UsageTable } from "./native-counters.ts";
 import { DtlsSessions } from "./native-dtls.ts";
+import { mostJoins, NativeJoins } from "./native-joins.ts";
 import { type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing, upKind } from "./native-rings.ts";
@@ -62,6 +63,7 @@ class NativePlane implements Dataplane {
   readonly #relays: NativeRelays;
   readonly #dtls: DtlsSessions;
   readonly #crossings: readonly UpRing[];
+  readonly #joins: NativeJoins;
   readonly #portable: Dataplane & Neighbour;
   /** Of the portable plane. */
   readonly #connections = new Set<SocketId>();
@@ -80,7 +82,9 @@ class NativePlane implements Dataplane {
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     const { memory } = this.#counters;
-    this.#engine = startEngine(() => new addon.Engine({ ...engine, ...memory }, () => this.#wake()));
+    const joined = new UsageTable(mostJoins);
+    const all = { ...engine, ...memory, joined: joined.memory };
+    this.#engine = startEngine(() => new addon.Engine(all, () => this.#wake()));
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);
@@ -88,8 +92,13 @@ class NativePlane implements Dataplane {
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
     this.#dtls = new DtlsSessions(this.#engine, options, dtls);
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
+    this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: joined });
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
-    this.#portable = portablePlane(inside, { ...portableLimits, handUp }, { neighbour, ports, limits });
+    this.#portable = portablePlane(
+      inside,
+      { ...portableLimits, handUp },
+      { neighbour, ports, limits, joins: this.#joins },
+    );
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
@@ -268,6 +277,7 @@ class NativePlane implements Dataplane {
     if (this.#isStopped) return;
     this.#engine.begin();
     for (const slot of this.#engine.takeClosed()) this.#closed(slot);
+    this.#joins.wake();
     for (const on of this.#listeners.values()) {
       for (const ring of on.rings) ring.drain((handedUp) => this.#take(on, handedUp));
     }

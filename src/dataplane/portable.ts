@@ -15,6 +15,7 @@ import {
 } from "../contract.ts";
 import { Framer } from "./framing.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
+import { type Joiner, Joins } from "./joins.ts";
 import { Relay } from "./relay.ts";
 import { bindRelayPort } from "./relay-binding.ts";
 import { type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
@@ -52,6 +53,8 @@ export interface Neighbourhood {
   readonly ports: RelayPortsByFamily;
   /** For packets of both. */
   readonly limits: Limiter;
+  /** Of the streams of this one. */
+  readonly joins: Joiner;
 }
 
 export function portablePlane(
@@ -108,7 +111,7 @@ class PortablePlane implements Dataplane, Neighbour {
       ...options,
       ports: this.#ports,
       tally: this.#tally,
-      limits: this.#limits,
+      joins: neighbourhood?.joins ?? new Joins(this.#limits, options.now),
       lost: this.#lost,
       connection: (id) => this.#streams.connection(id),
       mayArrive: (from) => this.#mayArrive(from),
@@ -166,6 +169,7 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   counters(): PlaneCounters {
+    this.#tcp.settle();
     return { ...this.#tally.counters(), relays: this.#relays.size + this.#tcp.size, connections: this.#streams.size };
   }
 

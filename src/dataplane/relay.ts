@@ -57,8 +57,8 @@ export class Relay<Socket extends RelaySocket> {
     return { toPeer: { ...toPeer }, toClient: { ...toClient } };
   }
 
-  count(direction: "to-peer" | "to-client", bytes: number): void {
-    this.#used[direction].add(bytes);
-    this.#totals[direction].add(bytes);
+  count(direction: "to-peer" | "to-client", bytes: number, packets = 1): void {
+    this.#used[direction].add(bytes, packets);
+    this.#totals[direction].add(bytes, packets);
   }
 }

@@ -9,8 +9,8 @@ export class Meter implements Traffic {
   packets = 0;
   bytes = 0;
 
-  add(bytes: number): void {
-    this.packets += 1;
+  add(bytes: number, packets = 1): void {
+    this.packets += packets;
     this.bytes += bytes;
   }
 }

@@ -13,18 +13,17 @@ import {
   type Usage,
 } from "../contract.ts";
 import type { Connection } from "./connection.ts";
-import { breakOff, endTogether, type Join, Joins, type StreamEnd } from "./joins.ts";
+import { breakOff, endTogether, type Joined, type Joiner, type StreamEnd } from "./joins.ts";
 import { Relay } from "./relay.ts";
 import { bindRelayPort } from "./relay-binding.ts";
 import type { RelayPortsByFamily } from "./relay-ports.ts";
 import type { Tally } from "./tally.ts";
 import { bindTcp, type TcpPort } from "./tcp-port.ts";
-import type { Limiter } from "./traffic-limits.ts";
 
 export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketId" | "mayReach" | "hand" | "report"> {
   readonly ports: RelayPortsByFamily;
   readonly tally: Tally;
-  readonly limits: Limiter;
+  readonly joins: Joiner;
   readonly lost: () => void;
   /** Of a client. */
   readonly connection: (id: SocketId) => Connection | undefined;
@@ -50,9 +49,9 @@ export class TcpRelays {
   readonly #options: TcpRelaysOptions;
   readonly #relays = new Map<SocketId, TcpRelay>();
   readonly #peers = new Map<SocketId, Peer>();
-  readonly #joins = new Joins();
+  readonly #joins: Joiner;
   /** By each of the two streams. */
-  readonly #joined = new Map<SocketId, Join>();
+  readonly #joined = new Map<SocketId, Joined>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
   /** By address and port: as bound, and as peers see them. */
@@ -61,13 +60,20 @@ export class TcpRelays {
 
   constructor(options: TcpRelaysOptions) {
     this.#options = options;
+    this.#joins = options.joins;
   }
 
   get size(): number {
     return this.#relays.size;
   }
 
+  /** What counters and usage say from here on is what has passed till here. */
+  settle(): void {
+    this.#joins.settle();
+  }
+
   usage(socket: SocketId): Usage | undefined {
+    this.settle();
     return (this.#relays.get(socket) ?? this.#joined.get(socket))?.usage;
   }
 
@@ -117,6 +123,7 @@ export class TcpRelays {
     this.#opening.delete(id);
     const relay = this.#relays.get(id);
     if (!relay) return;
+    this.settle();
     this.#relays.delete(id);
     this.#options.connection(relay.via)?.relays.delete(id);
     for (const place of placesOf(relay)) this.#own.delete(place);
@@ -137,19 +144,18 @@ export class TcpRelays {
 
   /** Of two connections, each of a client or a peer. What has nothing to be joined with is hung up. */
   join({ streams, limits: own = [], idleSeconds }: JoinOrder): void {
-    const { limits: limiter, now, hand } = this.#options;
+    const { now, hand } = this.#options;
     if (!streams.every((id) => this.#peers.has(id) || this.#options.connection(id))) {
       for (const id of streams) this.hangUp(id);
       hand({ is: "parted", streams, usage: nothing });
       return;
     }
     const relay = streams.map((id) => this.#peers.get(id)?.relay).find((found) => found);
-    const limits = relay?.limits ?? own;
     const [client, peer] = streams.map((id) => this.#endOf(id));
     assert(client && peer);
     const join = this.#joins.join(client, peer, now(), {
-      count: (direction, bytes) => relay?.count(direction, bytes),
-      admits: (direction, bytes) => limits.length === 0 || limiter.admits(limits, direction, bytes, now()),
+      count: (direction, bytes, packets) => relay?.count(direction, bytes, packets),
+      limits: relay?.limits ?? own,
       idleMillis: idleSeconds === undefined ? undefined : idleSeconds * 1000,
       parted: (usage) => {
         for (const id of streams) this.#joined.delete(id);

@@ -35,13 +35,16 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::readable>("readable"),
                            InstanceMethod<&EngineBinding::release>("release"),
                            InstanceMethod<&EngineBinding::takeClosed>("takeClosed"),
+                           InstanceMethod<&EngineBinding::join>("join"),
+                           InstanceMethod<&EngineBinding::breakOffJoin>("breakOffJoin"),
+                           InstanceMethod<&EngineBinding::takeParted>("takeParted"),
                            InstanceMethod<&EngineBinding::stop>("stop"),
                        });
   }
 
   /**
    * { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, dtls: { sessions, handshakes,
-   * handshakeMillis, idleMillis }, counters, usage, clock? }, and what to call on a wake.
+   * handshakeMillis, idleMillis }, counters, usage, joined, clock? }, and what to call on a wake.
    */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
@@ -59,6 +62,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                    microsOf(dtls.Get("idleMillis"))};
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
     engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
+    engine.joined = static_cast<Usage*>(keep(options.Get("joined")));
     const Napi::Value clock = options.Get("clock");
     if (!clock.IsUndefined()) engine.ownedClock = static_cast<const std::atomic<Micros>*>(keep(clock));
     wake_ = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "sluice plane", 0, 1);
@@ -216,11 +220,26 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine_->ring(uint32Of(info[0]), uint32Of(info[1])).release(static_cast<uint64_t>(info[2].As<Napi::Number>().Int64Value()));
   }
 
-  Napi::Value takeClosed(const Napi::CallbackInfo& info) {
-    const auto closed = engine_->takeClosed();
-    auto slots = Napi::Array::New(info.Env(), closed.size());
-    for (size_t i = 0; i < closed.size(); i++) slots.Set(static_cast<uint32_t>(i), closed[i]);
-    return slots;
+  Napi::Value takeClosed(const Napi::CallbackInfo& info) { return numbersOf(info.Env(), engine_->takeClosed()); }
+
+  /** Slot; descriptors of client and peer, and what was read of each before; buckets; milliseconds of silence. 0 or an errno. */
+  Napi::Value join(const Napi::CallbackInfo& info) {
+    JoinOrder order{.slot = uint32Of(info[0]), .limits = limitsOf(info[5]), .idle = microsOf(info[6])};
+    for (const unsigned end : {0, 1}) {
+      order.fds[end] = info[1 + end].As<Napi::Number>().Int32Value();
+      const auto early = info[3 + end].As<Napi::Uint8Array>();
+      order.early[end].assign(early.Data(), early.Data() + early.ByteLength());
+    }
+    return Napi::Number::New(info.Env(), engine_->join(std::move(order)));
+  }
+
+  void breakOffJoin(const Napi::CallbackInfo& info) { engine_->breakOffJoin(uint32Of(info[0])); }
+  Napi::Value takeParted(const Napi::CallbackInfo& info) { return numbersOf(info.Env(), engine_->takeParted()); }
+
+  static Napi::Value numbersOf(Napi::Env env, const std::vector<uint32_t>& numbers) {
+    auto array = Napi::Array::New(env, numbers.size());
+    for (size_t i = 0; i < numbers.size(); i++) array.Set(static_cast<uint32_t>(i), numbers[i]);
+    return array;
   }
 
   /** Ends every thread and socket. No other call may follow. */

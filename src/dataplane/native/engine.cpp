@@ -1,11 +1,13 @@
 #include "engine.h"
 
 #include <linux/filter.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
@@ -51,6 +53,7 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
 Engine::Engine(const Options& options)
     : shared_(options.workers, options.relays, options.ways, options.buckets), isSplit_(options.relays), closing_(options.relays) {
   shared_.usage = options.usage;
+  shared_.joined = options.joined;
   shared_.shortcuts = options.shortcuts;
   shared_.dtls = options.dtls;
   shared_.ownedClock = options.ownedClock;
@@ -77,6 +80,7 @@ int Engine::start(const Options& options) {
     const int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0 || shared_.queues[i].eventFd() < 0) return errno;
     workers_.push_back(std::make_unique<Worker>(shared_, i, epoll, seed, options.byRing));
+    if (!workers_[i]->joins().isOpen()) return EMFILE;
   }
   for (const auto& worker : workers_)
     if (!worker->start()) return EAGAIN;
@@ -287,6 +291,23 @@ bool Engine::arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes,
   peer.peer = from;
   const Command command{.kind = Command::Kind::arrive, .hops = hops, .socket = socket, .peer = peer};
   return pushUrgently(isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(from), command, bytes, length);
+}
+
+int Engine::join(JoinOrder order) {
+  int* const fds = order.fds;
+  for (const unsigned end : {0, 1}) fds[end] = fcntl(fds[end], F_DUPFD_CLOEXEC, 0);
+  if (fds[0] >= 0 && fds[1] >= 0) {
+    workers_[order.slot % shared_.workers]->joins().push(std::move(order));
+    return 0;
+  }
+  for (const unsigned end : {0, 1})
+    if (fds[end] >= 0) ::close(fds[end]);
+  return EMFILE;
+}
+
+std::vector<uint32_t> Engine::takeParted() {
+  const std::lock_guard guard(shared_.closedLock);
+  return std::exchange(shared_.parted, {});
 }
 
 bool Engine::push(unsigned worker, const Command& command) {

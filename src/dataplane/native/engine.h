@@ -25,6 +25,8 @@ class Engine {
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
     Usage* usage;
+    /** One for every pair of joined connections. */
+    Usage* joined;
     /** See Shared. */
     const std::atomic<Micros>* ownedClock;
     /** A worker has something for the controller: called on its thread, once until `begin`. */
@@ -72,6 +74,12 @@ class Engine {
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
   bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
+  /** Has a thread carry these two on as one, by descriptors of its own. 0, or an errno. */
+  int join(JoinOrder order);
+  void breakOffJoin(uint32_t slot) { workers_[slot % shared_.workers]->joins().push({.slot = slot}); }
+  /** Pairs that have ended by now, their usage final. */
+  std::vector<uint32_t> takeParted();
+
   /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
   void flush(Micros now, bool all);
 

@@ -62,6 +62,8 @@ struct Shared {
   Span<Bucket> buckets;
   /** By slot; in memory that JavaScript reads. */
   Usage* usage;
+  /** Of joined connections, in the same way. */
+  Usage* joined = nullptr;
   Counters* counters[mostWorkers] = {};
   CommandQueue queues[mostWorkers];
   /** Places of its ways that each worker has used up. */
@@ -86,6 +88,8 @@ struct Shared {
   /** Relay ports that a worker has closed, their usage final. */
   std::mutex closedLock;
   std::vector<uint32_t> closed;
+  /** And pairs of joined connections that have ended, in the same way. */
+  std::vector<uint32_t> parted;
 
   /** Called by workers; tells the controller once until it has looked. */
   void wakeController() {

@@ -27,11 +27,13 @@ Worker::Worker(Shared& shared, unsigned index, int epoll, uint64_t seed, bool by
       epoll_(epoll),
       counters_(*shared.counters[index]),
       table_(shared.ways, static_cast<uint32_t>(shared.relays.size()), seed),
+      joins_(shared),
       sockets_(maxListeners + shared.relays.size()),
       ready_(sockets_.size()),
       random_(seed * 0xd1342543de82ef95) {
   epoll_event event{.events = EPOLLIN, .data = {.u32 = orders}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, shared_.queues[index_].eventFd(), &event);
+  watch(joins_.epoll(), Joins::mark);
   if (byRing) ring_ = std::make_unique<RingInbox>();
   if (ring_ && (!ring_->open(epoll_) || !sending_.open(64, 128))) ring_ = nullptr;
 }
@@ -73,6 +75,7 @@ void Worker::run() {
   while (!isStopped_) {
     if (ring_) turnByRing();
     else turn();
+    if (haveJoinsTurn_) haveJoinsTurn_ = joins_.turn();
     if (dtls_) keepTime();
     flush();
   }
@@ -84,7 +87,7 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  wait(readyCount_ == 0);
+  wait(readyCount_ == 0 && !haveJoinsTurn_);
   for (size_t turns = readyCount_; turns > 0; turns--) {
     const uint32_t socket = ready_[readyBegin_];
     readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
@@ -95,7 +98,7 @@ void Worker::turn() {
 
 /** A socket is epoll's until its first packet comes, and the ring's from then on: most relay ports are idle. */
 void Worker::turnByRing() {
-  ring_->wait(readyCount_ == 0);
+  ring_->wait(readyCount_ == 0 && !haveJoinsTurn_);
   now_ = shared_.now();
   while (ring_->hasEvents()) takeFromRing();
   for (; readyCount_ > 0; readyCount_--) {
@@ -157,8 +160,10 @@ bool Worker::wait(bool mayBlock) {
   const int count = epoll_wait(epoll_, events, mostEvents, mayBlock ? -1 : 0);
   now_ = shared_.now();
   for (int i = 0; i < count; i++) {
-    if (events[i].data.u32 == DtlsTimer::mark) {
+    if (events[i].data.u32 == Timer::mark) {
       timer_->settle();
+    } else if (events[i].data.u32 == Joins::mark) {
+      haveJoinsTurn_ = true;
     } else if (const uint32_t socket = events[i].data.u32; socket != orders) {
       if ((events[i].events & EPOLLERR) != 0 && isRelay(socket)) sockets_[socket].hasErrors = true;
       enqueue(socket);

@@ -17,7 +17,7 @@ void Worker::listenSecurely(uint32_t listener) {
     DtlsSurroundings& around = *this;
     dtls_ = std::make_unique<DtlsSessions>(around, shared_.dtls);
     dtls_->show(shownCredentials());
-    timer_ = std::make_unique<DtlsTimer>(epoll_);
+    timer_ = std::make_unique<Timer>(epoll_);
   }
   sockets_[listener].isSecure = true;
 }

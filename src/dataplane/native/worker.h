@@ -4,9 +4,10 @@
 #include <pthread.h>
 
 #include "inbox.h"
+#include "joins.h"
 #include "outbox.h"
-#include "dtls-timer.h"
 #include "icmp-errors.h"
+#include "timer.h"
 #include "records.h"
 #include "ring-inbox.h"
 #include "shared.h"
@@ -32,6 +33,7 @@ class Worker : private DtlsSurroundings {
   void watch(int fd, uint32_t socket);
   /** After Command::stop. */
   void join();
+  Joins& joins() { return joins_; }
 
  private:
   /** Payload of a packet, how many bytes in front of it may be overwritten, and DSCP and ECN of the packet. */
@@ -153,8 +155,10 @@ class Worker : private DtlsSurroundings {
   /** nullptr while there is no listener for DTLS. */
   std::unique_ptr<Records> records_;
   std::unique_ptr<DtlsSessions> dtls_;
-  std::unique_ptr<DtlsTimer> timer_;
+  std::unique_ptr<Timer> timer_;
   Counted inRecord_;
+  Joins joins_;
+  bool haveJoinsTurn_ = false;
   /** Listeners, then relay ports. */
   Span<Socket> sockets_;
   /** Sockets that have or may have something to read, in turn. A socket is in it once at most. */

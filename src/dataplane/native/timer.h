@@ -1,4 +1,5 @@
-// Wakes a thread that sleeps in epoll, for its DTLS sessions: handshakes are repeated and silence ends, although nothing comes.
+// Wakes a thread that sleeps in epoll, for what has to be done although nothing comes: handshakes are repeated, and silence
+// ends.
 #pragma once
 
 #include <sys/epoll.h>
@@ -9,18 +10,18 @@
 
 namespace sluice {
 
-class DtlsTimer {
+class Timer {
  public:
   /** In place of a socket's number, in epoll. */
   static constexpr uint32_t mark = UINT32_MAX - 1;
 
-  explicit DtlsTimer(int epoll) : fd_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
+  explicit Timer(int epoll) : fd_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
     epoll_event event{.events = EPOLLIN, .data = {.u32 = mark}};
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd_, &event);
   }
-  ~DtlsTimer() { ::close(fd_); }
-  DtlsTimer(const DtlsTimer&) = delete;
-  DtlsTimer& operator=(const DtlsTimer&) = delete;
+  ~Timer() { ::close(fd_); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
 
   /** From now on; 0 for never. */
   void every(int millis) {

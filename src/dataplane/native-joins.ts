@@ -1,0 +1,203 @@
+// Joined connections in the native plane: its threads carry on what is TCP at both ends (native/joins.cpp), whatever the
+// event loop does. Node's sockets stay as the hulls of the connections: nobody reads or writes them, what counts or ends
+// connections finds them as ever, and they close when the pair has ended. Ends on TLS and within the process are joins.ts's.
+
+import { strict as assert } from "node:assert";
+import { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Millis, Usage } from "../contract.ts";
+import { breakOff, type Joined, type Joiner, type JoinOptions, Joins, type StreamEnd } from "./joins.ts";
+import type { Engine } from "./native-addon.ts";
+import type { NativeBuckets } from "./native-buckets.ts";
+import type { UsageTable } from "./native-counters.ts";
+
+/** Pairs that there are numbers for. What is beyond goes by joins.ts. */
+export const mostJoins = 8192;
+
+/** What Node has of a connection, which it documents only for its own modules. */
+interface Handle {
+  readonly fd: number;
+  reading: boolean;
+  readStop(): number;
+}
+
+interface Pair {
+  readonly slot: number;
+  readonly hulls: readonly [client: Socket, peer: Socket];
+  readonly options: JoinOptions;
+  counted: Usage;
+  /** Hulls that are open, and the thread until it has let go. */
+  open: number;
+  hasThread: boolean;
+}
+
+const nothing: Usage = { toPeer: { packets: 0, bytes: 0 }, toClient: { packets: 0, bytes: 0 } };
+
+export interface NativeJoinsOptions {
+  readonly limits: NativeBuckets;
+  readonly now: () => Millis;
+  /** What each pair carried, which threads write. */
+  readonly usage: UsageTable;
+}
+
+export class NativeJoins implements Joiner {
+  readonly #engine: Engine;
+  readonly #options: NativeJoinsOptions;
+  readonly #others: Joins;
+  readonly #pairs = new Map<number, Pair>();
+  readonly #free: number[] = [];
+  #used = 0;
+  #isClosed = false;
+
+  constructor(engine: Engine, options: NativeJoinsOptions) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#others = new Joins(options.limits, options.now);
+  }
+
+  join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
+    let joined: Joined = unjoined(client, peer);
+    process.nextTick(() => {
+      joined = this.#begin(client, peer, now, options);
+    });
+    return {
+      get usage() {
+        return joined.usage;
+      },
+      breakOff: () => joined.breakOff(),
+    };
+  }
+
+  settle(): void {
+    for (const pair of this.#pairs.values()) this.#count(pair);
+  }
+
+  sweep(now: Millis): void {
+    this.#others.sweep(now);
+  }
+
+  /** The engine may be stopped afterwards. */
+  close(): void {
+    this.#others.close();
+    for (const pair of this.#pairs.values()) this.#breakOff(pair);
+    this.#isClosed = true;
+  }
+
+  /** Hears which pairs have ended in the threads. */
+  wake(): void {
+    for (const slot of this.#engine.takeParted()) {
+      const pair = this.#pairs.get(slot);
+      assert(pair, "a pair that nobody joined");
+      this.#count(pair);
+      this.#options.limits.release(pair.options.limits);
+      pair.hasThread = false;
+      for (const hull of pair.hulls) hull.destroy();
+      this.#conclude(pair);
+    }
+  }
+
+  #begin(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
+    const slot = this.#free.at(-1) ?? this.#used;
+    const isPossible = !this.#isClosed && slot < mostJoins && isCarriable(client) && isCarriable(peer);
+    const buckets = isPossible ? this.#options.limits.hold(options.limits) : undefined;
+    if (!isPossible || !buckets) return this.#others.join(client, peer, now, options);
+    this.#options.usage.clear(slot);
+    const [near, far] = [takeOver(client), takeOver(peer)];
+    const fds = [fdOf(near.stream), fdOf(far.stream)] as const;
+    if (this.#engine.join(slot, ...fds, near.early, far.early, buckets, options.idleMillis ?? 0) !== 0) {
+      this.#options.limits.release(options.limits);
+      return this.#others.join(near, far, now, options);
+    }
+    if (this.#free.pop() === undefined) this.#used += 1;
+    return this.#keep({ slot, hulls: [near.stream, far.stream], options, counted: nothing, open: 2, hasThread: true });
+  }
+
+  #keep(pair: Pair): Joined {
+    this.#pairs.set(pair.slot, pair);
+    for (const hull of pair.hulls) {
+      hull.once("close", () => {
+        pair.open -= 1;
+        this.#breakOff(pair);
+        this.#conclude(pair);
+      });
+    }
+    const settled = () => {
+      if (pair.hasThread) this.#count(pair);
+      return pair.counted;
+    };
+    return {
+      get usage() {
+        return settled();
+      },
+      breakOff: () => this.#breakOff(pair),
+    };
+  }
+
+  #breakOff({ slot, hulls, hasThread }: Pair): void {
+    if (hasThread && !this.#isClosed) this.#engine.breakOffJoin(slot);
+    for (const hull of hulls) breakOff(hull);
+  }
+
+  #conclude(pair: Pair): void {
+    const { slot, open, hasThread, options, counted } = pair;
+    if (open > 0 || hasThread) return;
+    this.#pairs.delete(slot);
+    this.#free.push(slot);
+    options.parted(counted);
+  }
+
+  /** Since it was last counted. */
+  #count(pair: Pair): void {
+    const { counted, options, slot } = pair;
+    const now = this.#options.usage.at(slot);
+    pair.counted = now;
+    for (const [direction, to] of [
+      ["to-peer", "toPeer"],
+      ["to-client", "toClient"],
+    ] as const) {
+      const packets = now[to].packets - counted[to].packets;
+      if (packets > 0) options.count(direction, now[to].bytes - counted[to].bytes, packets);
+    }
+  }
+}
+
+interface TcpEnd extends StreamEnd {
+  readonly stream: Socket;
+}
+
+/** An open TCP connection of which everything that was written has been taken by the system. */
+function isCarriable(end: StreamEnd): end is TcpEnd {
+  const { stream } = end;
+  if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream.destroyed || stream.connecting) return false;
+  return stream.writable && stream.writableLength === 0 && fdOf(stream) >= 0;
+}
+
+/** Node reads no more of it; what it has read follows what was read before. */
+function takeOver({ stream, early }: TcpEnd): TcpEnd {
+  // Else the end of what it reads would end what is written.
+  stream.allowHalfOpen = true;
+  const chunks = [early];
+  for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) chunks.push(chunk);
+  const handle = handleOf(stream);
+  handle?.readStop();
+  if (handle) handle.reading = false;
+  return { stream, early: Buffer.concat(chunks) };
+}
+
+/** Of two that are to be joined, and nobody carries on yet. */
+function unjoined(client: StreamEnd, peer: StreamEnd): Joined {
+  return {
+    usage: nothing,
+    breakOff() {
+      for (const { stream } of [client, peer]) breakOff(stream);
+    },
+  };
+}
+
+function handleOf(socket: Socket): Handle | undefined {
+  return (socket as unknown as { readonly _handle?: Handle })._handle;
+}
+
+function fdOf(socket: Socket): number {
+  return handleOf(socket)?.fd ?? -1;
+}
