@@ -1,54 +1,12 @@
 // Relayed TCP addresses: connections from and to peers, and joining them to those of clients (RFC 6062).
 
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Endpoint, Input, SocketId, TrafficLimit } from "../../../src/contract.ts";
-import { encode } from "../../../src/stun/message.ts";
 import { Method } from "../../../src/stun/methods.ts";
-import { closeOf, type Make, Rig, until } from "../rig.ts";
-
-/** One end of a byte stream, with all that it has got. */
-class Stream {
-  readonly socket: Socket;
-  readonly closed: Promise<unknown>;
-  #got = Buffer.alloc(0);
-  hasEnded = false;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    this.closed = closeOf(socket);
-    socket.on("error", () => {});
-    socket.on("end", () => {
-      this.hasEnded = true;
-    });
-    socket.on("data", (chunk) => {
-      this.#got = Buffer.concat([this.#got, chunk]);
-    });
-  }
-
-  /** So many bytes as soon as they are there. */
-  async take(bytes: number): Promise<string> {
-    await until(() => this.#got.length >= bytes);
-    const taken = this.#got.subarray(0, bytes);
-    this.#got = this.#got.subarray(bytes);
-    return taken.toString("latin1");
-  }
-
-  get isEmpty(): boolean {
-    return this.#got.length === 0;
-  }
-
-  async close(): Promise<void> {
-    this.socket.destroy();
-    await this.closed;
-  }
-}
-
-function request(method: number, mark = 0): Buffer {
-  const transactionId = Buffer.alloc(12, mark);
-  return Buffer.from(encode({ class: "request", method, transactionId, attributes: {} }));
-}
+import { type Make, Rig, until } from "../rig.ts";
+import { ByteStream, request } from "./byte-stream.ts";
 
 export function describeTcpRelays(make: Make): void {
   describe("a relayed TCP address", () => {
@@ -64,14 +22,16 @@ export function describeTcpRelays(make: Make): void {
       return input as Extract<Input, { is: Is }>;
     }
 
-    async function streamTo(at: Endpoint, localAddress = "127.0.0.1"): Promise<Stream> {
+    async function streamTo(at: Endpoint, localAddress = "127.0.0.1"): Promise<ByteStream> {
       const socket = connect({ host: at.address, port: at.port, localAddress, allowHalfOpen: true, noDelay: true });
       await once(socket, "connect");
-      return rig.keep(new Stream(socket));
+      return rig.keep(new ByteStream(socket));
     }
 
     /** A client whose ConnectionBind has been handed up. */
-    async function binding(behind: string | Buffer = ""): Promise<{ readonly client: Stream; readonly via: SocketId }> {
+    async function binding(
+      behind: string | Buffer = "",
+    ): Promise<{ readonly client: ByteStream; readonly via: SocketId }> {
       const client = await streamTo((await rig.listen("tcp")).at);
       client.socket.write(Buffer.concat([request(Method.connectionBind), Buffer.from(behind)]));
       return { client, via: (await next("datagram")).via };
@@ -87,9 +47,9 @@ export function describeTcpRelays(make: Make): void {
       return { control, via, relay, at: (await next("relay-opened")).at };
     }
 
-    async function peerServer(): Promise<{ server: Server; at: Endpoint; next: () => Promise<Stream> }> {
-      const accepted: Stream[] = [];
-      const server = createServer({ allowHalfOpen: true }, (socket) => accepted.push(rig.keep(new Stream(socket))));
+    async function peerServer(): Promise<{ server: Server; at: Endpoint; next: () => Promise<ByteStream> }> {
+      const accepted: ByteStream[] = [];
+      const server = createServer({ allowHalfOpen: true }, (socket) => accepted.push(rig.keep(new ByteStream(socket))));
       server.listen(0, "127.0.0.2");
       await once(server, "listening");
       rig.keep({ close: async () => void server.close() });
@@ -97,7 +57,7 @@ export function describeTcpRelays(make: Make): void {
       const port = typeof bound === "object" && bound ? bound.port : 0;
       const nextStream = async () => {
         await until(() => accepted.length > 0);
-        return accepted.shift() as Stream;
+        return accepted.shift() as ByteStream;
       };
       return { server, at: { address: "127.0.0.2", port }, next: nextStream };
     }
