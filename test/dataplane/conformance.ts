@@ -1,6 +1,7 @@
 // What every plane has to do, seen from outside: real sockets on loopback, the plane only through its contract.
 
 import { describe } from "vitest";
+import { describeJoins } from "./conformance/joins.ts";
 import { describeLimits } from "./conformance/limits.ts";
 import { describeRelayPorts } from "./conformance/relay-ports.ts";
 import { describeRouting } from "./conformance/routing.ts";
@@ -17,5 +18,6 @@ export function describePlane(name: string, make: Make): void {
     describeStreams(make);
     describeStrays(make);
     describeTcpRelays(make);
+    describeJoins(make);
   });
 }

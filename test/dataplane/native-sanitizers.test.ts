@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
-const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders"];
+const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders", "joins"];
 const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", ...dtls];
 const seconds = "2";
 
@@ -74,6 +74,12 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
 
   test("packets leave marked as they came, and free to be fragmented unless they are sent otherwise", async () => {
     expect(await sanitized("headers", "address,undefined", engine, [])).toBe("marked as they came\n");
+  });
+
+  test.each(["thread", "address,undefined"])("connections are joined and part under load (%s)", async (sanitizer) => {
+    expect(await sanitized("joins", sanitizer, engine, [seconds, "2"])).toMatch(
+      /^([1-9]\d* pairs parted, [1-9]\d* bytes received\n){2}$/,
+    );
   });
 
   test.each(["thread", "address,undefined"])(

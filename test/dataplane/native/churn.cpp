@@ -121,7 +121,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
   std::vector<Usage> usage(slots);
   Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true},
                           .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .counters = counters.data(),
-                          .usage = usage.data(), .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
+                          .usage = usage.data(), .joined = nullptr, .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
   constexpr uint32_t ringBytes = 64 * 1024;

@@ -111,7 +111,7 @@ void relayOver(uint8_t family, bool byRing) {
   std::vector<Usage> usage(1);
   Engine::Options options{.workers = 1, .relays = 1, .ways = 16, .buckets = 1, .shortcuts = {true, true},
                           .replies = {.intervalNanos = 0, .burst = 1}, .byRing = byRing, .counters = counters.data(),
-                          .usage = usage.data(), .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
+                          .usage = usage.data(), .joined = nullptr, .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
   const int listener = engine.listen(0, loopback(family, 0), false);
