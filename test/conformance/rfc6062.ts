@@ -63,7 +63,7 @@ interface Joined {
 }
 
 /** A peer connection that the client asked for, with its data connection. */
-async function connected(bench: Bench): Promise<Joined> {
+export async function connected(bench: Bench): Promise<Joined> {
   const [{ client, relayed }, peer] = [await tcpAllocation(bench), await bench.tcpPeer()];
   const reply = await connectTo(client, peer.at);
   expectSuccess(reply);
@@ -71,7 +71,7 @@ async function connected(bench: Bench): Promise<Joined> {
   return { client, peer, far, relayed, near: await dataConnection(bench, client, connectionIdOf(reply)) };
 }
 
-async function crossing(from: TcpStream, to: TcpStream, bytes: number): Promise<void> {
+export async function crossing(from: TcpStream, to: TcpStream, bytes: number): Promise<void> {
   const payload = randomBytes(bytes);
   from.write(payload);
   const got = await to.take(bytes);

@@ -5,8 +5,10 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { mintCredential } from "../../src/turn/credentials.ts";
+import { Bench } from "../conformance/bench.ts";
 import { Client, type Credential } from "../conformance/client.ts";
 import { Peer } from "../conformance/peer.ts";
+import { connected, crossing } from "../conformance/rfc6062.ts";
 import { attribute, classOf, errorCodeOf, messageClass, xorAddresses } from "../conformance/wire.ts";
 import { obstacleToNative } from "../dataplane/native-obstacle.ts";
 
@@ -29,9 +31,10 @@ afterEach(async () => {
   }
 });
 
-async function startRelay(): Promise<number> {
+async function startRelay(transport: "udp" | "tcp"): Promise<number> {
   const flags = {
-    listen: [`udp://${loopback}:0`],
+    listen: [`${transport}://${loopback}:0`],
+    "relay-tcp": true,
     user: { alice: secret },
     secret: [secret],
     loopback: true,
@@ -75,7 +78,7 @@ async function exchange({ client, peer, relayed }: Call, first: number): Promise
 
 describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for five seconds", () => {
   test("media goes on with no loss, and allocations end on time all the same", { timeout: 40_000 }, async () => {
-    const port = await startRelay();
+    const port = await startRelay("udp");
     const steady = await call(port, { username: "alice", password: secret });
     const endsAtSeconds = Math.floor(Date.now() / 1000) + 4;
     const ending = await call(port, mintCredential(secret, "bob", endsAtSeconds));
@@ -109,5 +112,29 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
     expect(Math.max(...arrivals)).toBeLessThan(endsAtSeconds * 1000 + disagreementMillis);
     expect(classOf(await steady.client.refresh())).toBe(messageClass.success);
     expect([401, 437]).toContain(errorCodeOf(await ending.client.refresh()));
+  });
+
+  test("what two joined connections carry goes on in both directions", { timeout: 40_000 }, async () => {
+    const bench = new Bench({
+      servers: [{ address: loopback, port: await startRelay("tcp") }],
+      credentials: [{ username: "alice", password: secret }],
+      peerAddresses: [loopback],
+    });
+    open.push(bench);
+    const { near, far } = await connected(bench);
+    await crossing(near, far, 1000);
+    let isFree = false;
+    const said: unknown[] = [];
+    child.on("message", (word) => {
+      said.push(word);
+      isFree = word !== "blocked";
+    });
+    child.send("block");
+    let rounds = 0;
+    for (; !isFree; rounds += 1) await Promise.all([crossing(near, far, 200_000), crossing(far, near, 200_000)]);
+    expect(said).toEqual(["blocked", "free"]);
+    expect(rounds).toBeGreaterThan(20);
+    near.end();
+    await far.closed();
   });
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Endpoint, Input, SocketId, TrafficLimit } from "../../../src/contract.ts";
+import { encode } from "../../../src/stun/message.ts";
 import { Method } from "../../../src/stun/methods.ts";
 import { type Make, Rig, until } from "../rig.ts";
 import { ByteStream, request } from "./byte-stream.ts";
