@@ -5,9 +5,11 @@ import {
   type Dataplane,
   type Endpoint,
   familyOf,
+  type Input,
   type Leg,
   type Listener,
   type ListenerKind,
+  type Millis,
   type PlaneCounters,
   type SocketId,
   Unavailable,
@@ -31,7 +33,8 @@ export interface PortableLimits {
   readonly handUp: HandUpLimits;
 }
 
-export const portableLimits: PortableLimits = { streams: streamLimits, handUp: handUpLimits };
+/** Here media waits while the controller thinks, so under a flood half of the time is for media. */
+export const portableLimits: PortableLimits = { streams: streamLimits, handUp: { ...handUpLimits, shareOfTime: 0.5 } };
 
 /** Asked of the kernel, which may grant less. A listener carries all clients, a relay port one. */
 const bufferBytes = { listener: 4 * 1024 * 1024, relay: 1024 * 1024 };
@@ -214,8 +217,7 @@ class PortablePlane implements Dataplane, Neighbour {
     if (typeof verdict === "object") this.#follow(verdict, from, 0);
     else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
     else if (verdict !== "hand-up") this.#tally.drop(verdict);
-    else if (this.#budget.admits(from.address, now)) this.#options.hand({ is: "datagram", on, via, from, bytes });
-    else this.#tally.drop("flooded");
+    else this.#handUp({ is: "datagram", on, via, from, bytes }, now);
   }
 
   #fromPeer(relay: SocketId, from: Endpoint, bytes: Uint8Array, hops: number): void {
@@ -224,8 +226,16 @@ class PortablePlane implements Dataplane, Neighbour {
     const isStray = verdict === "no-permission" && this.#relays.get(relay)?.handsUp;
     if (!isStray) this.#follow(verdict, from, hops);
     else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
-    else if (this.#budget.admits(from.address, now)) this.#options.hand({ is: "stray", relay, from, bytes });
-    else this.#tally.drop("flooded");
+    else this.#handUp({ is: "stray", relay, from, bytes }, now);
+  }
+
+  #handUp(input: Extract<Input, { is: "datagram" | "stray" }>, now: Millis): void {
+    if (!this.#budget.admits(input.from.address, now)) {
+      this.#tally.drop("flooded");
+      return;
+    }
+    this.#options.hand(input);
+    this.#budget.took(this.#options.now() - now);
   }
 
   #follow(verdict: Verdict, from: Endpoint, hops: number): void {

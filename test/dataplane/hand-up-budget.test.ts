@@ -33,4 +33,19 @@ describe("the hand-up budget", () => {
     for (let now = 5000; now < 6000; now += 1) count += admitted(budget, () => "192.0.2.1", now, 5);
     expect(count).toBe(100);
   });
+
+  test("leaves the time that it is not for, beyond a few in any case, and pays back what took too long", () => {
+    const budget = new HandUpBudget({ perAddress: 10_000, inTotal: 10_000, shareOfTime: 0.5 });
+    const handedUp = (now: number, millisEach: number) => {
+      let count = 0;
+      for (; budget.admits("192.0.2.1", now); count += 1) budget.took(millisEach);
+      return count;
+    };
+    expect(handedUp(0, 0.25)).toBe(200);
+    expect(handedUp(99, 0.25)).toBe(0);
+    expect(handedUp(100, 1.25)).toBe(100);
+    expect(handedUp(200, 0.001)).toBe(100);
+    expect(handedUp(300, 0.25)).toBe(100);
+    expect(handedUp(400, 0.25)).toBe(200);
+  });
 });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Input } from "../../src/contract.ts";
 import { portableLimits, portablePlane } from "../../src/dataplane/portable.ts";
 import { describePlane } from "./conformance.ts";
 import { channelData, Rig, until } from "./rig.ts";
@@ -12,6 +13,25 @@ afterEach(async () => {
 });
 
 describe("a flood of STUN", () => {
+  test("leaves half of the time to media, however long the controller takes over each", async () => {
+    rig = new Rig((options) => {
+      let now = options.now();
+      const slow = (input: Input) => {
+        now += 0.6;
+        options.hand(input);
+      };
+      return portablePlane({ ...options, now: () => now, hand: slow });
+    });
+    const listener = await rig.listen("udp");
+    const { relay } = await rig.openRelay(4, listener.socket);
+    const [client, peer] = [await rig.udp(), await rig.udp()];
+    rig.route(rig.leg(listener.socket, client.at, 0x4000), rig.leg(relay, peer.at));
+    for (let packet = 0; packet < 150; packet += 1) client.send(Buffer.alloc(20), listener.at);
+    client.send(channelData(0x4000, "media"), listener.at);
+    expect((await peer.next()).toString()).toBe("media");
+    expect(rig.plane.counters().dropped.flooded).toBe(50);
+  });
+
   test("is dropped beyond what the controller takes at once, counted, and stops no media", async () => {
     const handUp = { perAddress: 50, inTotal: 1000 };
     rig = new Rig((options) => portablePlane(options, { ...portableLimits, handUp }));

@@ -1,5 +1,5 @@
 // D7: requests that want nothing but an answer, while a call goes on. Of the native plane alone: on the portable one they
-// share a thread with media, and as many as it can take are more than a call bears.
+// share a socket and a thread with media, which has half of the thread's time; what the socket cannot hold is lost.
 
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
