@@ -313,6 +313,8 @@ export interface PlaneAbilities {
   readonly changesTransport: boolean;
   /** By relay ports that were opened for clients on these, it sends with `dontFragment`. */
   readonly dontFragment: readonly Transport[];
+  /** Whether it has room for another route over this relay port just now. It always has, if not said. */
+  readonly hasRoom?: (relay: SocketId) => boolean;
 }
 
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */

@@ -87,6 +87,8 @@ export interface Engine {
     ]
   ): number;
   closeRelay(slot: number): void;
+  /** For another route over the relay port in this slot. */
+  hasRoom(slot: number): boolean;
   /** Makes it new and full. A cost of 0 is no limit. */
   beginBucket(bucket: number, nanosPerByte: number, nanosPerPacket: number): void;
   isFull(bucket: number, now: number): boolean;

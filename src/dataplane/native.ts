@@ -51,7 +51,11 @@ interface OwnListener {
 class NativePlane implements Dataplane {
   readonly name = "native";
   /** Threads take no packets for clients on streams. */
-  readonly abilities: PlaneAbilities = { changesTransport: false, dontFragment: ["udp", "dtls"] };
+  readonly abilities: PlaneAbilities = {
+    changesTransport: false,
+    dontFragment: ["udp", "dtls"],
+    hasRoom: (relay) => this.#hasRoom(relay),
+  };
   readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
@@ -214,6 +218,11 @@ class NativePlane implements Dataplane {
     if (!from || !to) return;
     if (!this.#engine.route(...from, ...to, Math.min(client.until, peer.until))) this.#counters.congested += 1;
     this.#flushLater();
+  }
+
+  #hasRoom(relay: SocketId): boolean {
+    const known = this.#relays.find(relay);
+    return !known || this.#isClosed || this.#engine.hasRoom(known.slot);
   }
 
   #unroute([client, peer]: Route): void {

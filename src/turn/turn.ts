@@ -49,3 +49,8 @@ export interface Opening {
   /** Why a dual allocation will have one of its relayed addresses only. */
   readonly addressErrorCode?: Attributes["addressErrorCode"];
 }
+
+/** Whether the plane can take another route over a relay port. A client is refused what would come to nothing. */
+export function hasRouteRoom(relay: SocketId | undefined, { abilities }: Turn): boolean {
+  return relay === undefined || (abilities.hasRoom?.(relay) ?? true);
+}

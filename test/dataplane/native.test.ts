@@ -327,14 +327,18 @@ function describeNative(ways: Pick<NativeOptions, "threads" | "byRing">): void {
     expect(packetsOf(rig, next.relay)).toBeLessThan(5);
   });
 
-  test("opens no relay port for whom it may have no room for routes", async () => {
+  test("opens no relay port for whom it may have no room for routes, and says where it has none", async () => {
     const rig = rigOf({}, { relays: 4 });
     const on = await scene(rig);
-    for (let number = channel; number < channel + 12; number += 1) {
+    expect(rig.plane.abilities.hasRoom?.(on.relay)).toBe(true);
+    for (let number = channel; number < channel + 14; number += 1) {
       rig.route(rig.leg(on.listener.socket, on.client.at, number), rig.leg(on.relay, { ...on.peer.at, port: number }));
     }
+    // Neither what a thread has yet to be told of is forgotten, nor what it has.
+    expect(rig.plane.abilities.hasRoom?.(on.relay)).toBe(false);
     on.peer.send("from a stranger", on.at);
     await rig.expectDropped("no-permission", 1);
+    expect(rig.plane.abilities.hasRoom?.(on.relay)).toBe(false);
     const { socket: via } = on.listener;
     const open = async () => {
       const relay = rig.newSocketId();

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { Endpoint } from "../../src/contract.ts";
 import { mintCredential } from "../../src/turn/credentials.ts";
-import { codeOf, secret, World } from "./world.ts";
+import { codeOf, otherPeer, peer, secret, World } from "./world.ts";
 
 const udp = { requestedTransport: 17 };
 
@@ -61,5 +62,29 @@ describe("quotas", () => {
     one.fetchNonce();
     one.sends(one.sign(one.request("allocate", udp)));
     expect(codeOf(world.client("198.51.100.2").asks("allocate", udp))).toBe(486);
+  });
+});
+
+describe("a plane that has no room for more routes", () => {
+  test("has what is new refused with 508, and what there is goes on", () => {
+    let hasRoom = true;
+    const abilities = { changesTransport: false, dontFragment: [], hasRoom: () => hasRoom };
+    const world = new World({ abilities });
+    const client = world.client();
+    client.allocates();
+    const permits = () => codeOf(client.asks("createPermission", { xorPeerAddress: [peer] }));
+    const binds = (channelNumber: number, to: Endpoint) =>
+      codeOf(client.asks("channelBind", { channelNumber, xorPeerAddress: [to] }));
+    expect([permits(), binds(0x4001, peer)]).toEqual([0, 0]);
+
+    hasRoom = false;
+    world.passes(60);
+    expect([permits(), binds(0x4001, peer)]).toEqual([0, 0]);
+    expect(binds(0x4002, otherPeer)).toBe(508);
+    expect(codeOf(client.asks("createPermission", { xorPeerAddress: [peer, otherPeer] }))).toBe(508);
+    expect(world.routes.filter(([, { peer: to }]) => to.address === otherPeer.address)).toEqual([]);
+
+    hasRoom = true;
+    expect(binds(0x4002, otherPeer)).toBe(0);
   });
 });

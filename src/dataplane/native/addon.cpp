@@ -27,6 +27,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::route>("route"),
                            InstanceMethod<&EngineBinding::unroute>("unroute"),
                            InstanceMethod<&EngineBinding::expect>("expect"),
+                           InstanceMethod<&EngineBinding::hasRoom>("hasRoom"),
                            InstanceMethod<&EngineBinding::askAgain>("askAgain"),
                            InstanceMethod<&EngineBinding::send>("send"),
                            InstanceMethod<&EngineBinding::arrive>("arrive"),
@@ -186,6 +187,10 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   /** Listener, address and port of the client, and until when. */
   void expect(const Napi::CallbackInfo& info) {
     engine_->expect(uint32Of(info[0]), endpointOf(info[1], info[2]), microsOf(info[3]));
+  }
+
+  Napi::Value hasRoom(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), engine_->hasRoom(uint32Of(info[0])));
   }
 
   void askAgain(const Napi::CallbackInfo&) { engine_->askAgain(); }

@@ -106,6 +106,12 @@ class CommandQueue {
     std::swap(list_, into);
   }
 
+  /** What waits to be obeyed. */
+  size_t size() {
+    const std::lock_guard guard(lock_);
+    return list_.commands.size();
+  }
+
   /** After a wake, before looking at what it was for. */
   void settle() const {
     uint64_t count;

@@ -215,6 +215,14 @@ int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, c
   return 0;
 }
 
+bool Engine::hasRoom(uint32_t slot) {
+  // Each way has a place, and so has their client.
+  constexpr size_t placesOfRoute = 3;
+  const unsigned home = shared_.relays[slot].worker;
+  const size_t taken = shared_.taken[home].load(std::memory_order_relaxed) + placesOfRoute * shared_.queues[home].size();
+  return taken < shared_.ways - shared_.ways / 8;
+}
+
 void Engine::closeRelay(uint32_t slot) {
   const Command command{.kind = Command::Kind::closeRelay, .socket = maxListeners + slot};
   const uint8_t owner = shared_.relays[slot].worker;

@@ -57,6 +57,8 @@ class Engine {
   int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits,
                 bool isSecure);
   void closeRelay(uint32_t slot);
+  /** For another route over this relay port, whatever becomes of all that its worker has yet to be told. */
+  bool hasRoom(uint32_t slot);
   Bucket& bucket(uint32_t index) { return shared_.buckets[index]; }
   /** For packets of another plane's relay ports. */
   bool admits(const Limits& limits, bool toPeer, uint32_t length, Micros now) {

@@ -3,7 +3,7 @@
 import { familyOf } from "../../contract.ts";
 import type { Allocation } from "../allocation.ts";
 import { type AuthenticRequest, grant, type Outcome, refuse } from "../request.ts";
-import type { Turn } from "../turn.ts";
+import { hasRouteRoom, type Turn } from "../turn.ts";
 
 export function createPermission({ now, message }: AuthenticRequest, allocation: Allocation, turn: Turn): Outcome {
   const { xorPeerAddress: peers = [] } = message.attributes;
@@ -17,6 +17,8 @@ export function createPermission({ now, message }: AuthenticRequest, allocation:
     if (!turn.peers.mayPermit(address)) return refuse(403);
   }
   if (!allocation.hasRoomToPermit(addresses, now, turn.limits.permissionsPerAllocation)) return refuse(508);
+  const added = [...addresses].filter((address) => !allocation.isPermitted(address, now));
+  if (!added.every((address) => hasRouteRoom(allocation.relayFor(familyOf(address), now), turn))) return refuse(508);
 
   for (const address of addresses) allocation.permit(address, now);
   const routes = allocation.routes(now, addresses).map((legs) => ({ do: "route", legs }) as const);
