@@ -79,7 +79,7 @@ export function startComponent(options: ComponentOptions): Component {
     say: (stanza) => void connection.send(stanza).catch(() => undefined),
   });
 
-  const notices = new ServerNotices();
+  const notices = new ServerNotices(domains);
   const connection = new Connection({
     service,
     domain,

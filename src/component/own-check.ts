@@ -7,7 +7,6 @@ import { type Finding, Look, type LookOptions } from "./server-look.ts";
 
 export interface OwnCheckOptions extends LookOptions {
   readonly line: Connection;
-  readonly hosts: readonly string[];
   readonly now: () => Millis;
 }
 
@@ -40,7 +39,7 @@ export class OwnCheck {
     const { state, reason } = this.#options.line.state();
     if (state !== "online") return [{ wrong: `the relay's component is ${state}`, advice: reason || "wait a moment" }];
     this.#look = new Look(this.#options);
-    const found = await this.#look.atAll(this.#options.hosts).finally(() => {
+    const found = await this.#look.atAll().finally(() => {
       this.#look = undefined;
     });
     return [{ well: "the relay runs, and its component is online" }, ...found];

@@ -18,7 +18,7 @@ export interface ServerCheckOptions {
 /** In the order of looking: what comes after a connection that fails is left out. */
 export async function checkServer(options: ServerCheckOptions): Promise<Finding[]> {
   const { service, domain, secret, hosts } = options;
-  const notices = new ServerNotices();
+  const notices = new ServerNotices(hosts);
   const entity = new Entity({
     domain,
     domains: hosts,
@@ -47,11 +47,11 @@ export async function checkServer(options: ServerCheckOptions): Promise<Finding[
       if (finding) concluded(finding);
     },
   });
-  const look = new Look({ domain, line: connection, notices });
+  const look = new Look({ domain, line: connection, notices, hosts });
   try {
     connection.start();
     const finding = await connected;
-    return isWrong(finding) ? [finding] : [finding, ...(await look.atAll(hosts))];
+    return isWrong(finding) ? [finding] : [finding, ...(await look.atAll())];
   } finally {
     await connection.stop();
   }

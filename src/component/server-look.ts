@@ -34,15 +34,20 @@ export function isWrong(finding: Finding): boolean {
   return "wrong" in finding;
 }
 
-/** What servers say as they take us in, or change their minds. */
+/** What our servers say as they take us in, or change their minds. Others may say it too, and are not heard. */
 export class ServerNotices {
+  readonly #hosts: readonly string[];
   /** Hosts that say to delegate what we check, be it with others or in a message of its own. */
   readonly delegating = new Set<string>();
   /** Hosts that let us push that. */
   readonly permitting = new Set<string>();
 
+  constructor(hosts: readonly string[]) {
+    this.#hosts = hosts;
+  }
+
   hear(stanza: Element): void {
-    if (!stanza.is("message")) return;
+    if (!stanza.is("message") || !this.#hosts.includes(stanza.attrs.from)) return;
     const delegated = readDelegated(stanza);
     if (delegated?.namespaces.includes(namespace)) this.delegating.add(delegated.domain);
     const privileges = readPrivileges(stanza);
@@ -62,21 +67,25 @@ export interface LookOptions {
   /** A stream that is up. */
   readonly line: Pick<Connection, "request" | "send">;
   readonly notices: ServerNotices;
+  /** Those that are to delegate to us. */
+  readonly hosts: readonly string[];
 }
 
 export class Look {
   readonly #line: LookOptions["line"];
   readonly #notices: ServerNotices;
+  readonly #hosts: readonly string[];
   /** Whom we ask as, so that the server does not take it for ours. */
   readonly #user: string;
-  /** Hosts that handed us what that one asked them. */
+  /** Those that handed us what that one asked them. */
   readonly #handed = new Set<string>();
   /** By id: who waits for the reply to that one. */
   readonly #asked = new Map<string, (reply: Element) => void>();
 
-  constructor({ domain, line, notices }: LookOptions) {
+  constructor({ domain, line, notices, hosts }: LookOptions) {
     this.#line = line;
     this.#notices = notices;
+    this.#hosts = hosts;
     this.#user = `setup-check@${domain}/check`;
   }
 
@@ -84,14 +93,15 @@ export class Look {
   hear(stanza: Element): boolean {
     const { id, from, to } = stanza.attrs;
     const forwarded = delegationNamespaces.map((name) => stanza.getChild("delegation", name)?.getChild("forwarded"));
-    if (forwarded.some((each) => each?.getChild("iq")?.attrs.from === this.#user)) this.#handed.add(from);
+    const isHanded = forwarded.some((each) => each?.getChild("iq")?.attrs.from === this.#user);
+    if (isHanded && this.#hosts.includes(from)) this.#handed.add(from);
     const answered = to === this.#user ? this.#asked.get(id) : undefined;
     answered?.(stanza);
     return answered !== undefined;
   }
 
-  async atAll(hosts: readonly string[]): Promise<Finding[]> {
-    const found = await Promise.all(hosts.map((host) => this.#atHost(host)));
+  async atAll(): Promise<Finding[]> {
+    const found = await Promise.all(this.#hosts.map((host) => this.#atHost(host)));
     return found.flat();
   }
 

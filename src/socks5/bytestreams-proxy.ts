@@ -152,8 +152,10 @@ export class BytestreamsProxy implements Machine {
     if (!guest) {
       const { isBanned } = this.#surroundings;
       const mayStay = offersNoAuthentication(bytes) && this.#hasRoomFor(from) && !isBanned(from.address, now);
-      if (mayStay) this.#take({ via, from, hash: undefined }, now);
-      return [send(writeMethod(mayStay)), ...(mayStay ? [] : [{ do: "hang-up", via } as const])];
+      if (!mayStay) return [send(writeMethod(false)), { do: "hang-up", via }];
+      const madeRoom = this.#guests.size < this.#limits.waiting ? [] : this.#turnOutMostFrequent();
+      this.#take({ via, from, hash: undefined }, now);
+      return [...madeRoom, send(writeMethod(true))];
     }
     const request = readRequest(bytes);
     if ("refused" in request) return [send(writeReply(bytes, request.refused)), ...this.#turnOut(guest)];
@@ -170,11 +172,20 @@ export class BytestreamsProxy implements Machine {
     return undefined;
   }
 
+  /** Where all places are taken, there is one for a host that has fewer than another. */
   #hasRoomFor({ address }: Endpoint): boolean {
     const { waiting, waitingPerAddress } = this.#limits;
-    return (
-      this.#guests.size < waiting && (this.#perHost.get(this.#surroundings.hostOf(address)) ?? 0) < waitingPerAddress
-    );
+    const own = this.#perHost.get(this.#surroundings.hostOf(address)) ?? 0;
+    const isFull = this.#guests.size >= waiting;
+    return own < waitingPerAddress && (!isFull || own + 1 < Math.max(...this.#perHost.values()));
+  }
+
+  /** The oldest of the host that has the most: a flood pushes out itself. */
+  #turnOutMostFrequent(): Action[] {
+    const [[most] = [""]] = [...this.#perHost].sort(([, one], [, other]) => other - one);
+    const { hostOf } = this.#surroundings;
+    const oldest = [...this.#guests.values()].find(({ from }) => hostOf(from.address) === most);
+    return oldest ? this.#turnOut(oldest) : [];
   }
 
   #take(guest: Guest, now: Millis): void {

@@ -8,8 +8,11 @@ const service = "urn:xmpp:extdisco:2";
 
 /** A stream to a server that does as it should, except that whatever it is asked takes its time. */
 function world(state: Health["state"] = "online") {
-  const notices = new ServerNotices();
-  notices.delegating.add("example.org");
+  const notices = new ServerNotices(["example.org"]);
+  for (const from of ["example.org", "elsewhere.example", "alice@example.org"]) {
+    const delegated = xml("delegated", { namespace: service });
+    notices.hear(xml("message", { from }, xml("delegation", { xmlns: "urn:xmpp:delegation:2" }, delegated)));
+  }
   let asked = 0;
   const clock = { now: 0 };
   const line = {
@@ -41,6 +44,7 @@ describe("a component's own check", () => {
       "lacking",
     ]);
     expect(check.hear(xml("message", { to: "setup-check@relay.example.org/check", id: "1" }))).toBe(false);
+    expect([...notices.delegating]).toEqual(["example.org"]);
     notices.clear();
     expect(notices.delegating.size).toBe(0);
   });

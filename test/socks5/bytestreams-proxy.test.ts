@@ -126,14 +126,26 @@ describe("the proxy of bytestreams", () => {
     expect(world.activates(otherHash)).toEqual({ failed: "nobody-waits" });
   });
 
-  test("lets so many wait, and so many from one address", () => {
-    const world = new ProxyWorld({ waiting: 3, waitingPerAddress: 2 });
+  test("lets so many wait from one address", () => {
+    const world = new ProxyWorld({ waitingPerAddress: 2 });
     const [first] = [world.waits(), world.waits()];
     expect(codes(world.says(999, greeting))).toEqual([0xff, "hang-up"]);
-    world.waits(hash.replace("a", "c"), "198.51.100.8");
-    expect(codes(world.says(998, greeting, "198.51.100.9"))).toEqual([0xff, "hang-up"]);
     world.proxy.handle(world.now, { is: "hung-up", via: first });
     world.waits(otherHash);
+  });
+
+  test("lets so many wait, and when there are no more, has the one who has the most places give up his oldest", () => {
+    const world = new ProxyWorld({ waiting: 4 });
+    const [flood] = [world.waits(), world.waits(otherHash), world.waits("c".repeat(40))];
+    const patient = world.waits("d".repeat(40), "198.51.100.8");
+    const made = world.says(998, greeting, "198.51.100.9");
+    expect(codes(made)).toEqual(["hang-up", 0]);
+    expect(made[0]).toEqual({ do: "hang-up", via: flood });
+    // Who has as many as anybody else, or would have, is refused.
+    expect(codes(world.says(997, greeting))).toEqual([0xff, "hang-up"]);
+    expect(codes(world.says(996, greeting, "198.51.100.8"))).toEqual([0xff, "hang-up"]);
+    expect(world.proxy.waiting).toBe(4);
+    expect(world.passes(61)).toContainEqual({ do: "hang-up", via: patient });
   });
 
   test("has so many streams, and so many of one user", () => {
