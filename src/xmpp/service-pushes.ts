@@ -18,7 +18,8 @@ import {
 } from "./xep0215-external-services.ts";
 import { isRefused, privilegedSet } from "./xep0356-privileges.ts";
 
-/** The one that was heard of first makes room for a new one. */
+/** The one that was heard of first makes room for a new one: of the same account, or else of all. */
+const devicesPerAccount = 50;
 const devicesAtMost = 10_000;
 /** So that many who came at once do not all get their push at once. */
 const pushesPerTick = 200;
@@ -47,6 +48,8 @@ export class ServicePushes {
   readonly #privileges = new Map<string, ReadonlySet<string>>();
   /** By full JID. */
   readonly #devices = new Map<string, Device>();
+  /** By bare JID; the one that was heard of first comes first. */
+  readonly #byAccount = new Map<string, Set<Device>>();
   readonly #renewals = new Calendar<Promised>();
   readonly #unanswered = new Map<string, Promised>();
   #pushed = 0;
@@ -86,9 +89,7 @@ export class ServicePushes {
   left(jid: string): void {
     const device = this.#devices.get(jid);
     if (device) this.#forget(device);
-    else if (!jid.includes("/")) {
-      for (const device of this.#devices.values()) if (device.jid.startsWith(`${jid}/`)) this.#forget(device);
-    }
+    else if (!jid.includes("/")) for (const device of this.#byAccount.get(jid) ?? []) this.#forget(device);
   }
 
   /** The pushes that are due. Who left the last one unanswered is not there any more. */
@@ -119,15 +120,25 @@ export class ServicePushes {
   }
 
   #deviceOf(jid: string): Device {
-    const device = this.#devices.get(jid) ?? { jid, isThere: false, promises: new Map() };
+    const known = this.#devices.get(jid);
+    if (known) return known;
+    const device: Device = { jid, isThere: false, promises: new Map() };
+    const account = accountOf(device);
+    const own = this.#byAccount.get(account) ?? new Set();
+    const [oldest] =
+      own.size >= devicesPerAccount ? own : this.#devices.size >= devicesAtMost ? this.#devices.values() : [];
+    if (oldest) this.#forget(oldest);
     this.#devices.set(jid, device);
-    const [oldest] = this.#devices.values();
-    if (oldest && this.#devices.size > devicesAtMost) this.#forget(oldest);
+    this.#byAccount.set(account, own.add(device));
     return device;
   }
 
   #forget(device: Device): void {
-    this.#devices.delete(device.jid);
+    if (!this.#devices.delete(device.jid)) return;
+    const account = accountOf(device);
+    const own = this.#byAccount.get(account);
+    own?.delete(device);
+    if (own?.size === 0) this.#byAccount.delete(account);
     for (const promised of device.promises.values()) {
       this.#renewals.strike(promised);
       this.#settle(promised);
@@ -194,6 +205,11 @@ export class ServicePushes {
     if (promised.unanswered !== undefined) this.#unanswered.delete(promised.unanswered);
     promised.unanswered = undefined;
   }
+}
+
+function accountOf({ jid }: Device): string {
+  const slash = jid.indexOf("/");
+  return slash < 0 ? jid : jid.slice(0, slash);
 }
 
 /** Ten minutes before they end, or for short-lived ones, when a fifth of their time is left. */

@@ -343,18 +343,27 @@ describe("who is gone is forgotten", () => {
     const talk = present({ rate: { perSecond: 1000, burst: 1_000_000 } });
     const presence = readXml(`<presence to='${us}'/>`);
     for (let device = 0; device < 10_000; device += 1) {
-      presence.attrs.from = `alice@example.org/${device}`;
+      presence.attrs.from = `user${device}@example.org/phone`;
       talk.entity.handle(now, { is: "stanza", stanza: presence });
     }
     expect(talk.ticks(renewal)).toEqual([]);
+  });
+
+  test("in favour of his own other devices, when those are too many, and of nobody else", () => {
+    const talk = present();
+    const oldest = "bob@example.org/0";
+    talk.isThere(oldest);
+    talk.asks(oldest);
+    for (let device = 1; device <= 50; device += 1) talk.isThere(`bob@example.org/${device}`);
+    expect(talk.ticks(renewal).map(({ attrs }) => attrs.to)).toEqual([phone]);
   });
 });
 
 test("no more than 200 pushes leave at a time, and none is lost", () => {
   const talk = new Talk({ rate: { perSecond: 1000, burst: 1_000_000 } });
   for (let device = 0; device < 450; device += 1) {
-    talk.isThere(`alice@example.org/${device}`);
-    talk.asks(`alice@example.org/${device}`, "type='turns'");
+    talk.isThere(`user${device}@example.org/phone`);
+    talk.asks(`user${device}@example.org/phone`, "type='turns'");
   }
   const pushed = [0, 1000, 2000, 3000].map((later) => talk.ticks(renewal + later).map(({ attrs }) => attrs.to));
   expect(pushed.map(({ length }) => length)).toEqual([200, 200, 50, 0]);
