@@ -36,7 +36,13 @@ export interface ComponentOptions extends Omit<EntityOptions, "domains" | "budge
 }
 
 /** No fact holds a JID of a user in clear. */
-export type ComponentFact = XmppFact | ConnectionFact | { readonly fact: "service-withheld"; readonly host: string };
+export type ComponentFact =
+  | XmppFact
+  | ConnectionFact
+  /** `host` is one that no client could reach. */
+  | { readonly fact: "service-withheld"; readonly host: string }
+  /** An exception, which cost what was being judged, and nothing else. */
+  | { readonly fact: "fault-of-ours"; readonly error: unknown };
 
 export interface Component {
   state(): Health;
@@ -79,6 +85,14 @@ export function startComponent(options: ComponentOptions): Component {
     say: (stanza) => void connection.send(stanza).catch(() => undefined),
   });
 
+  const judge = (input: XmppInput) => {
+    try {
+      return entity.handle(now(), input);
+    } catch (error) {
+      report({ fact: "fault-of-ours", error });
+      return [];
+    }
+  };
   const notices = new ServerNotices(domains);
   const connection = new Connection({
     service,
@@ -87,7 +101,7 @@ export function startComponent(options: ComponentOptions): Component {
     server: domains[0] ?? domain,
     receive(stanza) {
       notices.hear(stanza);
-      return check.hear(stanza) ? [] : entity.handle(now(), { is: "stanza", stanza });
+      return check.hear(stanza) ? [] : judge({ is: "stanza", stanza });
     },
     report(fact) {
       if (fact.fact === "component-state" && fact.state !== "online") notices.clear();
@@ -98,7 +112,7 @@ export function startComponent(options: ComponentOptions): Component {
   /** While the stream is down nothing is said unasked; pushes that come due meanwhile wait for it. */
   const handle = (input: XmppInput) => {
     if (connection.state().state !== "online") return;
-    for (const stanza of entity.handle(now(), input)) connection.send(stanza).catch(() => undefined);
+    for (const stanza of judge(input)) connection.send(stanza).catch(() => undefined);
   };
   const ticks = setInterval(handle, 1000, { is: "ticked" });
   connection.start();
@@ -134,8 +148,10 @@ function relayNodesOf({ openChannel: open, services, isDisabled }: ComponentOpti
 }
 
 function bytestreamsOf(options: ComponentOptions, who: Who): Extension[] {
-  const { bytestreams: proxy, isDisabled, allowPrivate = false } = options;
+  const { bytestreams: proxy, isDisabled, allowPrivate = false, report } = options;
   if (!proxy) return [];
+  const withheld = new Set(proxy.hosts().map(({ host }) => host));
+  for (const host of withheld) if (!isReachable(host, allowPrivate)) report({ fact: "service-withheld", host });
   const hosts = () => proxy.hosts().filter(({ host }) => isReachable(host, allowPrivate));
   const isServed = (asker: Jid, now: Millis) => who.isServed(asker) && !isDisabled?.(who.userOf(asker), now);
   return [bytestreams({ ...proxy, ...who, hosts, isServed })];

@@ -169,12 +169,21 @@ export function readConfig({ file, flags = {}, env = process.env }: ConfigSource
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   const config = schema.parse({ ...written?.value, ...flags });
   const locate = written?.locate ?? flagPlace;
-  const conflicts = [...certificateMistakes(config), ...natDiscoveryMistakes(config)].map(({ path, message }) => ({
-    ...locate(path, "value"),
-    message,
-  }));
+  const conflicts = [...certificateMistakes(config), ...natDiscoveryMistakes(config), ...proxyMistakes(config)].map(
+    ({ path, message }) => ({
+      ...locate(path, "value"),
+      message,
+    }),
+  );
   if (conflicts.length > 0) throw new ConfigError(conflicts);
   return config;
+}
+
+/** A proxy that nobody can get at. */
+function proxyMistakes({ listen, xmpp }: Config) {
+  if (!xmpp?.proxy65 || xmpp.proxy65.listen.length > 0 || listen.some(({ transport }) => transport === "any"))
+    return [];
+  return [{ path: ["xmpp", "proxy65", "listen"], message: "names no place, and `listen` has none of kind any://" }];
 }
 
 function flagPlace(path: Path) {

@@ -147,6 +147,18 @@ describe("an offer", () => {
     });
   });
 
+  test("of the proxy for files is treated alike", async () => {
+    const hosts = () => ["8.8.8.8", "10.0.0.5"].map((host) => ({ host, port: 7777 }));
+    const { facts, stream } = await component({ bytestreams: { hosts, activate: () => undefined } });
+    stream.send(
+      "<iq type='get' id='q' from='alice@example.org/phone' to='relay.example.org'>" +
+        "<query xmlns='http://jabber.org/protocol/bytestreams'/></iq>",
+    );
+    const told = (await stream.next()).getChild("query")?.getChildren("streamhost") ?? [];
+    expect(told.map(({ attrs }) => attrs.host)).toEqual(["8.8.8.8"]);
+    expect(facts).toContainEqual({ fact: "service-withheld", host: "10.0.0.5" });
+  });
+
   test("that is withheld is told once, however many services are there", async () => {
     expect((await hosts({}, "127.0.0.1", "127.0.0.1")).withheld).toEqual(["127.0.0.1"]);
   });
@@ -170,6 +182,25 @@ test("who is there is told of other services within seconds, over the stream tha
     ["delete", "8.8.8.8"],
   ]);
   expect(running.state().state).toBe("online");
+});
+
+test("a fault of ours costs what was being done, and neither the stream nor the process", async () => {
+  let minted = 0;
+  const error = new Error("ours");
+  const { facts, stream } = await component({
+    mint(user, now) {
+      minted += 1;
+      if (minted > 1) throw error;
+      return { username: user, password: "minted", expires: now + 1 };
+    },
+  });
+  stream.send("<presence from='alice@example.org/phone' to='relay.example.org'/>");
+  stream.send(services("alice@example.org/phone"));
+  await stream.next();
+  // The push that is due.
+  await vi.waitFor(() => expect(facts).toContainEqual({ fact: "fault-of-ours", error }), { timeout: 5000 });
+  stream.send(services("alice@example.org/phone"));
+  expect((await stream.next()).getChild("error")?.getChild("internal-server-error")).toBeDefined();
 });
 
 test("a component's state tells how it is", async () => {

@@ -286,6 +286,7 @@ log: loud
     ["xmpp: { domain: a@b, secret: s }", "expected a domain"],
     ["xmpp: { domain: a, secret: s, host: 'turn:x' }", "expected a host name"],
     ["xmpp: { domain: a, secret: s, administrators: [a@b/phone] }", "expected a JID without a resource"],
+    ["xmpp: { domain: a, secret: s, proxy65: { listen: [] } }", "names no place"],
     ["xmpp: { domain: a, secret: s, administrators: [b] }", "expected a JID without a resource"],
     ["xmpp: { domain: a, secret: s, offer: { b: [{ transport: sctp }] } }", '"udp"|"tcp"'],
     ["xmpp: { domain: a, secret: s, contact: { admin: root } }", "expected a URI"],
