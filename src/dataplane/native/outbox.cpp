@@ -185,7 +185,10 @@ int Outbox::sendAgain(unsigned at, int error) {
   const Train& train = trains_[at];
   if (train.relay == none || error == EAGAIN || error == ENOBUFS) return error;
   if (struckCount_ < most) struck_[struckCount_++] = train.relay;
-  for (unsigned tries = isForSize(error) ? 1 : mostTries; tries > 0; tries--) {
+  unsigned others = 0;
+  for (unsigned tries = 0; tries < mostTries; tries++) {
+    // Only an ICMP error brings this one. Others a call may have by itself, and will have again.
+    if (error != ECONNREFUSED && ++others > 1) return error;
     if (sendmsg(train.fd, &messages_[at].msg_hdr, sendFlags) >= 0) return 0;
     error = errno;
   }
