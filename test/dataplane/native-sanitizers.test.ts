@@ -28,17 +28,36 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  /** Compiles a program with these parts of the plane. */
-  async function compiled(compiler: string, name: string, sanitizer: string, parts: string[]): Promise<string> {
-    const program = join(folder, `${name}-${sanitizer}`);
-    await run(compiler, [
+  /** By compiler, sanitizer and part: programs share them. */
+  const objects = new Map<string, Promise<string>>();
+
+  function objectOf(compiler: string, sanitizer: string, part: string): Promise<string> {
+    const source = part.includes("/") ? part : join(sources, part);
+    const object = join(folder, `${compiler}-${sanitizer}-${part.replaceAll("/", "-")}.o`);
+    const known = objects.get(object);
+    if (known) return known;
+    const made = run(compiler, [
       ...["-std=c++20", "-O1", "-g", `-fsanitize=${sanitizer}`, "-fno-sanitize-recover=all", "-I", sources],
       ...(sanitizer.startsWith("fuzzer") ? ["-DLIBFUZZER"] : []),
-      ...["-I", nodeHeaders, join(programs, `${name}.cpp`), ...parts.map((part) => join(sources, `${part}.cpp`))],
-      // Without Node there is no OpenSSL but the system's.
-      ...(parts.includes("credentials") ? ["-l:libssl.so.3", "-l:libcrypto.so.3"] : []),
-      ...["-o", program],
-    ]);
+      ...["-I", nodeHeaders, "-c", `${source}.cpp`, "-o", object],
+    ]).then(() => object);
+    objects.set(object, made);
+    return made;
+  }
+
+  /** Compiles a program with these parts of the plane, two at a time. */
+  async function compiled(compiler: string, name: string, sanitizer: string, parts: string[]): Promise<string> {
+    const program = join(folder, `${name}-${sanitizer}`);
+    const all = [join(programs, name), ...parts];
+    const made: string[] = [];
+    const left = all.values();
+    const compileOn = async () => {
+      for (const part of left) made.push(await objectOf(compiler, sanitizer, part));
+    };
+    await Promise.all([compileOn(), compileOn()]);
+    // Without Node there is no OpenSSL but the system's.
+    const openssl = parts.includes("credentials") ? ["-l:libssl.so.3", "-l:libcrypto.so.3"] : [];
+    await run(compiler, [`-fsanitize=${sanitizer}`, ...made, ...openssl, "-o", program]);
     return program;
   }
 
