@@ -51,6 +51,8 @@ export interface Stock {
 
 /** A relay address as it is when a port is opened there, canonical. */
 interface Reach {
+  /** As it was given. */
+  readonly of: Required<RelayAddress>;
   readonly bind: string;
   readonly external: string;
   /** Both among `ownAddresses`, each once. */
@@ -195,10 +197,11 @@ export class NativeRelays {
 
   /** What a relay address is now; once it has been another, both are known. */
   #reachOf(address: RelayAddress): Reach {
-    const [bind, external] = reachedAt(address);
-    const known = this.#reaches.find((reach) => reach.bind === bind && reach.external === external);
+    const of = { bind: address.bind, external: address.external ?? address.bind };
+    const known = this.#reaches.find((reach) => reach.of.bind === of.bind && reach.of.external === of.external);
     if (known) return known;
-    const reach = { bind, external, indices: [...new Set([bind, external])].map((each) => this.#numberFor(each)) };
+    const [bind, external] = reachedAt(address);
+    const reach = { of, bind, external, indices: [...new Set([bind, external])].map((each) => this.#numberFor(each)) };
     this.#reaches = [...this.#reaches, reach];
     return reach;
   }

@@ -4,20 +4,12 @@ import { Calendar } from "../calendar.ts";
 import type { Action, Fact, Family, Millis, SocketId } from "../contract.ts";
 import { hostOf } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
+import { Farewells } from "./farewells.ts";
 import type { Limits } from "./limits.ts";
 import { connectionKey, type FiveTuple, type Refusal, refuse } from "./request.ts";
 import { expectation, Roaming } from "./roaming.ts";
 
-/** How many answers to deleting Refreshes are kept for retransmissions of them. */
-const farewellsKept = 4096;
-
 type ClosedFact = Extract<Fact, { fact: "allocation-closed" }>;
-
-interface Farewell {
-  readonly transaction: string;
-  /** As Latin-1: an array of bytes would hold on to the pool that it lies in, which is a hundred times as large. */
-  readonly answer: string;
-}
 
 export class Allocations {
   readonly #limits: Limits;
@@ -31,8 +23,7 @@ export class Allocations {
   readonly #perUser = new Map<string, number>();
   readonly #perAddress = new Map<string, number>();
   readonly #ends = new Calendar<Allocation>();
-  /** Oldest first. */
-  readonly #farewells = new Map<string, Farewell>();
+  readonly #farewells = new Farewells();
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -175,15 +166,11 @@ export class Allocations {
 
   /** Keeps the answer to a Refresh that deleted, for the case that it is lost. */
   bidFarewell(tuple: FiveTuple, transaction: string, answer: Uint8Array): void {
-    const [oldest] = this.#farewells.keys();
-    if (oldest !== undefined && this.#farewells.size >= farewellsKept) this.#farewells.delete(oldest);
-    this.#farewells.delete(tuple.key);
-    this.#farewells.set(tuple.key, { transaction, answer: Buffer.from(answer).toString("latin1") });
+    this.#farewells.keep(tuple.key, transaction, answer);
   }
 
   farewell(tuple: FiveTuple, transaction: string): Uint8Array | undefined {
-    const farewell = this.#farewells.get(tuple.key);
-    return farewell?.transaction === transaction ? Buffer.from(farewell.answer, "latin1") : undefined;
+    return this.#farewells.find(tuple.key, transaction);
   }
 }
 
