@@ -48,6 +48,15 @@ export class Contest {
     return new Contest(plan, contestants);
   }
 
+  /** Each contestant once, for nothing. One that fails will do so again where it counts. */
+  async warmUp(run: (contestant: Contestant) => Promise<unknown>): Promise<void> {
+    for (const contestant of this.contestants) {
+      await run(contestant).catch((problem) => {
+        if (this.#plan.stage.isClosed) throw problem;
+      });
+    }
+  }
+
   /** Each contestant once a round, each round begun by another. A contestant that fails once is left out: no values. */
   async inTurn<Result>(
     what: string,
