@@ -4,10 +4,12 @@
       "target_name": "sluice",
       "sources": [
         "src/dataplane/native/addon.cpp",
+        "src/dataplane/native/challenge.cpp",
         "src/dataplane/native/cookies.cpp",
         "src/dataplane/native/credentials.cpp",
         "src/dataplane/native/dtls-sessions.cpp",
         "src/dataplane/native/engine.cpp",
+        "src/dataplane/native/hmac.cpp",
         "src/dataplane/native/icmp-errors.cpp",
         "src/dataplane/native/joins.cpp",
         "src/dataplane/native/judge-binding.cpp",

@@ -122,9 +122,29 @@ export type Action =
     }
   /** `mayReach` may answer otherwise than before: what it has said counts no more for what comes in indications. */
   | { readonly do: "ask-again" }
+  /** Answer first Allocate requests like this from now on; without, hand them up. For planes that can. */
+  | { readonly do: "challenge"; readonly by: Challenge | undefined }
   /** Ask outside who this is, and hand `again` in when that is known, or will not be. Not for planes. */
   | { readonly do: "ask"; readonly username: string; readonly again: Extract<Input, { is: "datagram" }> }
   | { readonly do: "report"; readonly fact: Fact };
+
+/**
+ * How the machine answers Allocate requests over UDP that are 28 bytes or longer and carry no integrity, whatever else they
+ * carry: with the first of `answers` that is no longer than 2.5 times the request, else with the last; and with a FINGERPRINT
+ * if the request has one and the answer then is no longer than that still.
+ */
+export interface Challenge {
+  readonly answers: readonly ChallengeAnswer[];
+  readonly secret: Uint8Array;
+}
+
+/** A message with zeros where the transaction id goes, and anything where the stamp of the nonce does (turn/nonce.ts). */
+export interface ChallengeAnswer {
+  readonly bytes: Uint8Array;
+  readonly stampAt: number;
+  /** The MAC in the stamp is over this as well. */
+  readonly context: Uint8Array;
+}
 
 export type Input =
   /** Whatever came to a listener and was not routed. `bytes` belong to the receiver. */
@@ -266,7 +286,7 @@ export type DropReason =
   | "limited"
   /** The socket or the connection could take no more. */
   | "congested"
-  /** More was handed up than the controller takes at once, or more Binding requests came than one network is answered. */
+  /** More was handed up than the controller takes at once, or more requests of strangers came than one network is answered. */
   | "flooded";
 
 export interface PlaneCounters {
@@ -281,6 +301,8 @@ export interface PlaneCounters {
   readonly connections: number;
   /** Binding requests that the plane answered by itself, in place of the controller; undefined where it never does. */
   readonly bindings?: number;
+  /** Allocate requests that it answered with a 401, in the same way. */
+  readonly challenges?: number;
 }
 
 /** The address that relay ports of one family bind, and the one that peers see if a NAT stands before it. */
@@ -315,6 +337,8 @@ export interface PlaneAbilities {
   readonly dontFragment: readonly Transport[];
   /** Whether it has room for another route over this relay port just now. It always has, if not said. */
   readonly hasRoom?: (relay: SocketId) => boolean;
+  /** Challenges strangers by itself once it is told how. It does not if not said. */
+  readonly challenges?: boolean;
 }
 
 /** Moves packets. `routes.ts` is its rule in readable form; the conformance suite holds every plane to it. */

@@ -184,17 +184,21 @@ function methodLabel(method: string): string {
 
 function factCounter(registry: Registry, counters: () => PlaneCounters): (fact: Fact) => void {
   const registers = [registry];
-  let bindingsKnown = 0;
+  const counted = { Binding: 0, Allocate: 0 };
   const answers = new Counter({
     name: "sluice_answers_total",
     help: "Requests answered, by method, error code (0 for success) and the client's transport.",
     labelNames: ["method", "code", "transport"],
     registers,
     collect() {
-      const { bindings = 0 } = counters();
-      if (bindings > bindingsKnown)
-        this.inc({ method: "Binding", code: "0", transport: "udp" }, bindings - bindingsKnown);
-      bindingsKnown = bindings;
+      // Those of the plane, which reports no facts of them.
+      const { bindings = 0, challenges = 0 } = counters();
+      const more = (method: keyof typeof counted, code: string, now: number) => {
+        if (now > counted[method]) this.inc({ method, code, transport: "udp" }, now - counted[method]);
+        counted[method] = now;
+      };
+      more("Binding", "0", bindings);
+      more("Allocate", "401", challenges);
     },
   });
   const wrong = new Counter({

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import load from "node-gyp-build";
-import { Unavailable } from "../contract.ts";
+import { type Challenge, Unavailable } from "../contract.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 
@@ -71,6 +71,8 @@ export interface Engine {
   listen(listener: number, address: string, port: number, isDtls: boolean): number;
   /** To clients over DTLS; before there is a listener for them. Says what is wrong with it, if anything is. */
   show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
+  /** Has first Allocate requests answered so, or handed up. False if threads cannot write as much. */
+  challenge(challenge: Challenge | undefined): boolean;
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /** 0 or an errno. */
@@ -161,12 +163,29 @@ export interface Judge {
   atListener(socket: number, address: string, port: number, bytes: Uint8Array, now: number): NativeVerdict;
   atRelay(socket: number, address: string, port: number, bytes: Uint8Array, now: number): NativeVerdict;
   answer(address: string, port: number, bytes: Uint8Array): Uint8Array | undefined;
+  challenge(
+    challenge: Challenge,
+    address: string,
+    port: number,
+    bytes: Uint8Array,
+    now: number,
+  ): Uint8Array | undefined;
   frame(framing: number, address: string, port: number, payload: Uint8Array): Uint8Array | undefined;
 }
 
 export interface Addon {
   readonly Engine: new (options: EngineOptions, wake: () => void) => Engine;
   readonly Judge: new (ways: number, relays: number, seed: number) => Judge;
+}
+
+/** Throws `Unavailable` where that cannot be. */
+export function startEngine(options: EngineOptions, wake: () => void): Engine {
+  const addon = loadAddon();
+  try {
+    return new addon.Engine(options, wake);
+  } catch (cause) {
+    throw new Unavailable("the native plane does not start", { cause });
+  }
 }
 
 /** Whatever was built in this folder, or came prebuilt with it. Throws `Unavailable` with the reason. */

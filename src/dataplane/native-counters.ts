@@ -28,6 +28,8 @@ const dropReasons = [
   "flooded",
 ] as const;
 const bindingsAt = firstDropped + dropReasons.length;
+/** Behind those, and behind what threads have got of each other's. */
+const challengesAt = bindingsAt + 2;
 
 export class NativeCounters {
   /** Packets that the threads handed up, and that the controller was not to be bothered with. */
@@ -54,8 +56,9 @@ export class NativeCounters {
       .filter(({ packets }) => packets > 0);
   }
 
-  get bindings(): number {
-    return this.#sum(bindingsAt);
+  /** By threads in place of the controller. */
+  answered(): Pick<PlaneCounters, "bindings" | "challenges"> {
+    return { bindings: this.#sum(bindingsAt), challenges: this.#sum(challengesAt) };
   }
 
   /** Together with those of another plane. */

@@ -4,6 +4,7 @@
 import { getSystemErrorName } from "node:util";
 import {
   type Action,
+  type Challenge,
   type Dataplane,
   type Endpoint,
   type Input,
@@ -20,7 +21,7 @@ import {
 import { canonicalAddress } from "./endpoint.ts";
 import { Expectations } from "./expectations.ts";
 import { HandUpBudget } from "./hand-up-budget.ts";
-import { type Engine, type LegArguments, loadAddon, maxListeners, owner } from "./native-addon.ts";
+import { type Engine, type LegArguments, maxListeners, owner, startEngine } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters, UsageTable } from "./native-counters.ts";
 import { DtlsSessions } from "./native-dtls.ts";
@@ -50,12 +51,7 @@ interface OwnListener {
 
 class NativePlane implements Dataplane {
   readonly name = "native";
-  /** Threads take no packets for clients on streams. */
-  readonly abilities: PlaneAbilities = {
-    changesTransport: false,
-    dontFragment: ["udp", "dtls"],
-    hasRoom: (relay) => this.#hasRoom(relay),
-  };
+  readonly abilities: PlaneAbilities;
   readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
@@ -80,15 +76,17 @@ class NativePlane implements Dataplane {
 
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads, relays, buckets, handUp, dtls, engine } = settle(native);
-    const addon = loadAddon();
     this.#options = options;
+    // Threads take no packets for clients on streams, and do not know who may not come in and is not to be answered.
+    const hasRoom = (relay: SocketId) => this.#hasRoom(relay);
+    const challenges = options.mayEnter === undefined;
+    this.abilities = { changesTransport: false, dontFragment: ["udp", "dtls"], hasRoom, challenges };
     this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
-    const { memory } = this.#counters;
     const joined = new UsageTable(mostJoins);
-    const all = { ...engine, ...memory, joined: joined.memory };
-    this.#engine = startEngine(() => new addon.Engine(all, () => this.#wake()));
+    const all = { ...engine, ...this.#counters.memory, joined: joined.memory };
+    this.#engine = startEngine(all, () => this.#wake());
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);
@@ -157,6 +155,9 @@ class NativePlane implements Dataplane {
         this.#engine.askAgain();
         this.#flushLater();
         break;
+      case "challenge":
+        this.#challenge(action.by);
+        break;
       case "send":
         if (this.#isElsewhere(action.via)) this.#portable.perform(action);
         else this.#send(action);
@@ -173,7 +174,7 @@ class NativePlane implements Dataplane {
       dropped: this.#counters.dropped(dropped),
       relays: this.#relays.size + relays,
       connections: connections + this.#dtls.size,
-      bindings: this.#counters.bindings,
+      ...this.#counters.answered(),
     };
   }
 
@@ -242,6 +243,10 @@ class NativePlane implements Dataplane {
       this.#engine.expect(socket, from.address, from.port, until);
       this.#flushLater();
     }
+  }
+
+  #challenge(by: Challenge | undefined): void {
+    if (!this.#isStopped && this.#engine.challenge(by)) this.#flushLater();
   }
 
   #send({ via, to, bytes, dontFragment = false }: Action & { readonly do: "send" }): void {
@@ -391,13 +396,5 @@ class NativePlane implements Dataplane {
 
   #ringsOf(listener: number): UpRing[] {
     return Array.from({ length: this.#threads }, (_, worker) => new UpRing(this.#engine, worker, listener));
-  }
-}
-
-function startEngine(start: () => Engine): Engine {
-  try {
-    return start();
-  } catch (cause) {
-    throw new Unavailable("the native plane does not start", { cause });
   }
 }

@@ -44,6 +44,11 @@ export class Alternates {
     this.#key = key;
   }
 
+  /** Whether there is anywhere to go. */
+  get exist(): boolean {
+    return this.#options.servers.length > 0;
+  }
+
   /** From now on there is no new allocation to be had. */
   drain(): void {
     this.#isDraining = true;

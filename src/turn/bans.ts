@@ -45,6 +45,11 @@ export class Bans {
     return (this.#users.get(user)?.until ?? 0) > now;
   }
 
+  /** Whether a client could be meant. */
+  holdNetworks(now: Millis): boolean {
+    return [...this.#networks.values()].some(({ until }) => until > now);
+  }
+
   holdsClient(address: string, now: Millis): boolean {
     if (this.#networks.size === 0) return false;
     const bytes = parseAddress(address);

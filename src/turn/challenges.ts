@@ -7,12 +7,19 @@
 // makes a request smaller on its way, so that the offer is not made, is found out by the next Allocate, which its
 // integrity protects and which has the same attributes (section 16.1.3).
 
-import type { Endpoint, Millis } from "../contract.ts";
+import assert from "node:assert";
+import type { Challenge, ChallengeAnswer, Endpoint, Millis } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { padded } from "../stun/codecs.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
-import { type Nonces, nonceCookie, passwordAlgorithmsFeature, usernameAnonymityFeature } from "./nonce.ts";
+import {
+  type Nonces,
+  nonceCookie,
+  passwordAlgorithmsFeature,
+  stampCharacters,
+  usernameAnonymityFeature,
+} from "./nonce.ts";
 import { offeredAlgorithms } from "./password-algorithms.ts";
 import { growthLimit } from "./reply.ts";
 import { type Refusal, type Request, refuse } from "./request.ts";
@@ -54,6 +61,21 @@ export class Challenges {
     return this.#nonces.isFresh(nonce, now, client);
   }
 
+  /** What `issue` does for first Allocates over UDP, for a plane to do in its place. */
+  recipe(secret: Uint8Array): Challenge {
+    const offered = this.#answerWith((stamp) => this.#offering(this.#cookie + stamp), this.#cookie);
+    const bare = this.#answerWith((stamp) => this.#naming(stamp), "");
+    const authorizing = this.#answerWith((stamp) => ({ ...this.#naming(stamp), ...this.#authorization }), "");
+    return { secret, answers: [offered, authorizing, bare] };
+  }
+
+  #answerWith(challenge: (stamp: string) => Attributes, cookie: string): ChallengeAnswer {
+    const [bytes, other] = ["A", "B"].map((letter) => bytesOf(challenge(letter.repeat(stampCharacters))));
+    assert(bytes && other);
+    const stampAt = bytes.findIndex((byte, i) => byte !== other[i]);
+    return { bytes, stampAt, context: this.#nonces.contextOf(cookie) };
+  }
+
   /** Whether the nonce of an authentic request is good, and from the challenge that its client should have had. */
   isMet(request: Request, nonce: string): boolean {
     const { now, tuple, message } = request;
@@ -63,12 +85,19 @@ export class Challenges {
   }
 
   #offer(now: Millis, client: Endpoint): Attributes {
-    const nonce = this.#nonces.issue(now, client, this.#cookie);
-    return { realm: this.#realm, nonce, passwordAlgorithms: offeredAlgorithms, ...this.#authorization };
+    return this.#offering(this.#nonces.issue(now, client, this.#cookie));
   }
 
   #bare(now: Millis, client: Endpoint): Attributes {
-    return { realm: this.#realm, nonce: this.#nonces.issue(now, client, "") };
+    return this.#naming(this.#nonces.issue(now, client, ""));
+  }
+
+  #offering(nonce: string): Attributes {
+    return { ...this.#naming(nonce), passwordAlgorithms: offeredAlgorithms, ...this.#authorization };
+  }
+
+  #naming(nonce: string): Attributes {
+    return { realm: this.#realm, nonce };
   }
 
   #hasRoomForOffer(request: Request, bytes: number): boolean {
@@ -78,8 +107,12 @@ export class Challenges {
 
 /** Of a 401. */
 function sizeOf(challenge: Attributes): number {
+  return bytesOf(challenge).length;
+}
+
+function bytesOf(challenge: Attributes): Uint8Array {
   const attributes = { errorCode: { code: 401, reason: "" }, ...challenge };
-  return encode({ class: "error", method: Method.allocate, transactionId: new Uint8Array(12), attributes }).length;
+  return encode({ class: "error", method: Method.allocate, transactionId: new Uint8Array(12), attributes });
 }
 
 function hasRoomFor(answerBytes: number, { tuple, message }: Request, bytes: number): boolean {

@@ -1,6 +1,6 @@
 // The long-term credential mechanism, as a server applies it (RFC 8489 section 9.2.4).
 
-import type { Millis } from "../contract.ts";
+import type { Challenge, Millis } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { type IntegrityAlgorithm, isIntact } from "../stun/integrity.ts";
 import type { Message } from "../stun/message.ts";
@@ -64,6 +64,11 @@ export class LongTermMechanism {
     this.#sessionAt = sessionAt;
     this.#ownerAt = ownerAt;
     this.#guesses = guesses;
+  }
+
+  /** What a request without integrity is told, for a plane to tell it. */
+  challengeFor(nonceSecret: Uint8Array): Challenge {
+    return this.#challenges.recipe(nonceSecret);
   }
 
   /** Who sent the request, or why we do not believe it. In the order of the section. */

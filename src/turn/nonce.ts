@@ -1,8 +1,10 @@
 // Stateless nonces (RFC 8489 section 9.2.4): the time of issue and a MAC over it, the client's transport address, the
-// realm and the nonce cookie before it, if there is one. There is nothing to store, so nothing to flood.
+// realm and the nonce cookie before it, if there is one. There is nothing to store, so nothing to flood. Planes make them,
+// too (native/challenge.cpp).
 
 import { timingSafeEqual } from "node:crypto";
 import type { Endpoint, Millis } from "../contract.ts";
+import { parseAddress } from "../stun/address.ts";
 import { hmac } from "../stun/hmac.ts";
 
 /** Bits of the STUN security features (section 18.1), of which bit 0 is the most significant of 24. */
@@ -21,7 +23,7 @@ export class Nonces {
   readonly #realm: string;
   readonly #lifetimeSeconds: number;
   /** Nonces that came back and were ours, and whose they are: a client shows one many times. */
-  readonly #known = new Map<string, string>();
+  readonly #known = new Map<string, { readonly client: Endpoint; readonly issued: number }>();
 
   constructor(secret: Uint8Array, realm: string, lifetimeSeconds: number) {
     this.#secret = secret;
@@ -36,31 +38,48 @@ export class Nonces {
 
   /** Whether we issued it, cookie and all, to this client, and not too long ago. */
   isFresh(nonce: string, now: Millis, client: Endpoint): boolean {
-    const text = nonce.slice(-stampCharacters);
-    const stamp = Buffer.from(text, "base64url");
-    if (stamp.length !== stampBytes || stamp.toString("base64url") !== text) return false;
-    const issued = stamp.readUInt32BE();
+    const known = this.#known.get(nonce);
+    const issued = known && isSame(known.client, client) ? known.issued : this.#issuedTo(client, nonce);
+    if (issued === undefined) return false;
     const ageSeconds = Math.floor(now / 1000) - issued;
-    if (ageSeconds < 0 || ageSeconds >= this.#lifetimeSeconds) return false;
-    const owner = `${client.address} ${client.port}`;
-    if (this.#known.get(nonce) === owner) return true;
-    if (!timingSafeEqual(stamp, this.#stamp(issued, client, nonce.slice(0, -stampCharacters)))) return false;
-    if (this.#known.size >= knownNonces) this.#known.clear();
-    this.#known.set(nonce, owner);
-    return true;
+    return ageSeconds >= 0 && ageSeconds < this.#lifetimeSeconds;
   }
 
-  #stamp(seconds: number, client: Endpoint, cookie: string): Buffer {
+  /** What the MAC is over beside the time and the client, for nonces with this cookie. */
+  contextOf(cookie: string): Buffer {
+    return Buffer.from(`${cookie} ${this.#realm}`);
+  }
+
+  /** When, in seconds; undefined if we have not. */
+  #issuedTo(client: Endpoint, nonce: string): number | undefined {
+    const text = nonce.slice(-stampCharacters);
+    const stamp = Buffer.from(text, "base64url");
+    if (stamp.length !== stampBytes || stamp.toString("base64url") !== text) return undefined;
+    const issued = stamp.readUInt32BE();
+    if (!timingSafeEqual(stamp, this.#stamp(issued, client, nonce.slice(0, -stampCharacters)))) return undefined;
+    if (this.#known.size >= knownNonces) this.#known.clear();
+    this.#known.set(nonce, { client, issued });
+    return issued;
+  }
+
+  /** Seconds, and the beginning of a MAC over them, family, port and address of the client, and the context. */
+  #stamp(seconds: number, { address, port }: Endpoint, cookie: string): Buffer {
     const stamp = Buffer.alloc(stampBytes);
     stamp.writeUInt32BE(seconds >>> 0);
-    const text = `${cookie} ${seconds >>> 0} ${client.address} ${client.port} ${this.#realm}`;
-    hmac("sha256", this.#secret, Buffer.from(text)).copy(stamp, 4, 0, stampBytes - 4);
+    const bytes = parseAddress(address) ?? new Uint8Array();
+    const place = Buffer.of(bytes.length === 4 ? 4 : 6, port >> 8, port);
+    const text = Buffer.concat([stamp.subarray(0, 4), place, bytes, this.contextOf(cookie)]);
+    hmac("sha256", this.#secret, text).copy(stamp, 4, 0, stampBytes - 4);
     return stamp;
   }
+}
+
+function isSame(one: Endpoint, other: Endpoint): boolean {
+  return one.port === other.port && one.address === other.address;
 }
 
 const knownNonces = 16_384;
 
 /** Four of time and seven of MAC: short, so that a 401 stays within 2.5 times the request that it answers. */
 const stampBytes = 11;
-const stampCharacters = 15;
+export const stampCharacters = 15;

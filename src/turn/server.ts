@@ -1,14 +1,16 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
-import type { Action, Endpoint, Family, Input, Machine, Millis, PlaneAbilities, SocketId } from "../contract.ts";
+import type { Action, Endpoint, Family, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
 import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
+import { answered, methodNames } from "./answered.ts";
 import { Bans } from "./bans.ts";
-import { type Authenticate, type MustAsk, type UsernameOf, userOf } from "./credentials.ts";
+import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
+import { DelegatedChallenges } from "./delegated-challenges.ts";
 import { Guesses } from "./guesses.ts";
 import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
@@ -91,16 +93,6 @@ const smallestAllocateBytes = 28;
 
 type Datagram = Extract<Input, { is: "datagram" }>;
 
-const methodNames: ReadonlyMap<number, string> = new Map([
-  [Method.binding, "Binding"],
-  [Method.allocate, "Allocate"],
-  [Method.refresh, "Refresh"],
-  [Method.createPermission, "CreatePermission"],
-  [Method.channelBind, "ChannelBind"],
-  [Method.connect, "Connect"],
-  [Method.connectionBind, "ConnectionBind"],
-]);
-
 /** Of which a request is answered; what is of another method is discarded (RFC 8489 section 6.3). */
 const stunMethods: ReadonlySet<number> = new Set([Method.binding]);
 const streamMethods: ReadonlySet<number> = new Set([Method.connect, Method.connectionBind]);
@@ -124,6 +116,7 @@ export class TurnServer implements Machine {
   readonly #views: ReadonlyMap<SocketId, Square>;
   readonly #mechanism: LongTermMechanism;
   readonly #replies: ReplyBudget;
+  readonly #delegated: DelegatedChallenges;
   readonly #methods: ReadonlySet<number>;
 
   constructor(options: TurnOptions) {
@@ -171,6 +164,8 @@ export class TurnServer implements Machine {
       guesses: new Guesses(nonceSecret),
     });
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
+    const isDelegated = relays && abilities.challenges === true;
+    this.#delegated = new DelegatedChallenges(isDelegated ? this.#mechanism.challengeFor(nonceSecret) : undefined);
   }
 
   /** Those that are open. */
@@ -204,9 +199,9 @@ export class TurnServer implements Machine {
       case "parted":
         return [];
       case "ordered":
-        return obey(now, input.order, this.#turn);
+        return this.#obey(now, input.order);
       case "ticked":
-        return this.#endWhatIsDue(now);
+        return [...this.#delegate(now), ...this.#endWhatIsDue(now)];
     }
   }
 
@@ -303,6 +298,16 @@ export class TurnServer implements Machine {
     return allocation ? this.#turn.allocations.expire(allocation, now) : [];
   }
 
+  #obey(now: Millis, order: Order): Action[] {
+    const actions = obey(now, order, this.#turn);
+    return [...this.#delegate(now), ...actions];
+  }
+
+  #delegate(now: Millis): Action[] {
+    const { alternates, bans } = this.#turn;
+    return this.#delegated.revise(!alternates.exist && !bans.holdNetworks(now));
+  }
+
   #endWhatIsDue(now: Millis): Action[] {
     const { allocations, reservations, connections } = this.#turn;
     return [
@@ -372,28 +377,15 @@ export class TurnServer implements Machine {
 
   #conclude(request: Request, outcome: Outcome, identity?: Identity): Action[] {
     if ("postponed" in outcome) return [...outcome.postponed];
-    const { tuple, message } = request;
+    const { tuple } = request;
     const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, identity);
     if ("granted" in outcome) outcome.keep?.(bytes);
     const back = { via: tuple.via, to: tuple.from };
     const way = "granted" in outcome ? (outcome.way ?? back) : back;
-    const sender = identity ?? ("refused" in outcome ? outcome.by : undefined);
-    const claimed = "refused" in outcome ? outcome.claimed : undefined;
     return [
       ...("granted" in outcome ? outcome.actions : []),
       { do: "send", ...way, bytes },
-      {
-        do: "report",
-        fact: {
-          fact: "answered",
-          method: methodNames.get(message.method) ?? "",
-          code: "refused" in outcome ? outcome.refused : 0,
-          transport: tuple.on.transport,
-          client: tuple.from,
-          ...(sender && { user: sender.credential.user }),
-          ...(claimed !== undefined && { claimed: userOf(claimed) }),
-        },
-      },
+      { do: "report", fact: answered(request, outcome, identity) },
     ];
   }
 }

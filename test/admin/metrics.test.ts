@@ -112,6 +112,12 @@ describe("metrics", () => {
     expect(await metrics.read()).toContain('sluice_answers_total{method="Binding",code="0",transport="udp"} 6\n');
   });
 
+  test("count 401s of the plane with those of the machine", async () => {
+    const metrics = open({ counters: () => ({ ...counters, challenges: 4 }) });
+    metrics.count(answered("Allocate", 401));
+    expect(await metrics.read()).toContain('sluice_answers_total{method="Allocate",code="401",transport="udp"} 5\n');
+  });
+
   test("show the state of the component", async () => {
     let state = "offline";
     const metrics = open({ component: { states: ["online", "offline"], state: () => state } });

@@ -17,11 +17,12 @@ import { judgeAtListener, judgeAtRelay, RouteTable, type Way } from "../../src/d
 import { writeChannelData } from "../../src/stun/channel-data.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
-import { World } from "../turn/world.ts";
+import type { TurnServer } from "../../src/turn/server.ts";
+import { World, type WorldOptions } from "../turn/world.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
 /** In the order of `Fate` and `Drop` in judge.h. */
-const fates = ["forward", "forward-send", "answer", "hand-up", "drop"] as const;
+const fates = ["forward", "forward-send", "answer", "challenge", "hand-up", "drop"] as const;
 const drops = [
   "no-channel",
   "no-permission",
@@ -90,7 +91,29 @@ const bindingRequest = fc
       { fingerprint },
     ),
   );
-const wellFormed = fc.oneof(channelData, sendIndication, bindingRequest);
+/** Also with what credentials consist of, and with a wrong integrity. */
+const allocateRequest = fc
+  .record({ transactionId, fingerprint, key: fc.constantFrom(undefined, undefined, undefined, new Uint8Array(16)) })
+  .chain(({ transactionId, fingerprint, key }) =>
+    fc
+      .record(
+        {
+          requestedTransport: fc.constant(17),
+          lifetime: fc.nat(9999),
+          dontFragment: fc.constant(true as const),
+          username: fc.string({ maxLength: 9 }),
+          realm: fc.constant("example.org"),
+          software: fc.string({ maxLength: 20 }),
+          data: fc.uint8Array({ maxLength: 9 }),
+          xorPeerAddress: fc.tuple(end),
+        },
+        { requiredKeys: [] },
+      )
+      .map((attributes) =>
+        encode({ class: "request", method: Method.allocate, transactionId, attributes }, { key, fingerprint }),
+      ),
+  );
+const wellFormed = fc.oneof(channelData, sendIndication, bindingRequest, allocateRequest);
 /** One byte changed, one end cut off or one byte more. */
 const damaged = fc
   .tuple(wellFormed, fc.nat(), fc.nat(255), fc.constantFrom(0, 0, -1, 1))
@@ -242,6 +265,44 @@ describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
     expect(answered).toBeGreaterThan(200);
   });
 
+  const worlds = {
+    "in brief": {},
+    "with hashes of names": { usernameOf: () => undefined },
+    "with who gives out tokens": { accessTokens: { serverName: "turn.example.org", keys: [] } },
+    "with a long realm": { realm: "a realm that no small request has room for in its answer" },
+  } satisfies Readonly<Record<string, WorldOptions>>;
+
+  test.each(Object.entries(worlds))("challenges strangers with the bytes of the TURN server, %s", (_, options) => {
+    const judge = newJudge();
+    const world = new World({
+      ...options,
+      abilities: { changesTransport: false, dontFragment: [], challenges: true },
+      // The time goes to and fro.
+      replyRate: { repliesPerSecond: 1, burst: 1e9 },
+    });
+    const [action] = world.passes(1);
+    if (action?.do !== "challenge" || !action.by) throw new Error("no challenge");
+    const { by } = action;
+    let challenged = 0;
+    fc.assert(
+      fc.property(
+        fc.oneof(allocateRequest, packet),
+        address,
+        fc.integer({ min: 1, max: 65_535 }),
+        fc.nat(1e9),
+        (bytes, from, port, millis) => {
+          const now = world.now + millis;
+          const answer = judge.challenge(by, from, port, bytes, now);
+          if (answer === undefined) return;
+          challenged += 1;
+          expect(Buffer.from(answer)).toEqual(answerOf(world.server, now, { address: from, port }, bytes));
+        },
+      ),
+      { numRuns: 1000 },
+    );
+    expect(challenged).toBeGreaterThan(200);
+  });
+
   test("takes out of a Send indication what the codec takes out, if there is a permission, but none with DONT-FRAGMENT", () => {
     const judge = newJudge();
     const client: Endpoint = { address: "192.0.2.1", port: 1 };
@@ -293,7 +354,11 @@ function newJudge(): InstanceType<Addon["Judge"]> {
 }
 
 function answerOfTurnServer(from: Endpoint, bytes: Uint8Array): Uint8Array | undefined {
+  return answerOf(new World().server, 0, from, bytes);
+}
+
+function answerOf(server: TurnServer, now: Millis, from: Endpoint, bytes: Uint8Array): Uint8Array | undefined {
   const on = { socket: 1, transport: "udp", at: { address: "192.0.2.9", port: 3478 } } as const;
-  const actions = new World().server.handle(0, { is: "datagram", on, via: 1, from, bytes });
+  const actions = server.handle(now, { is: "datagram", on, via: 1, from, bytes });
   return actions.flatMap((action) => (action.do === "send" ? [Buffer.from(action.bytes)] : []))[0];
 }

@@ -17,7 +17,7 @@ const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
 const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders", "joins"];
-const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", ...dtls];
+const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", "challenge", "hmac", ...dtls];
 const seconds = "2";
 
 // Who could build the plane can build these.

@@ -45,6 +45,28 @@ function binding(mark: number): Uint8Array {
   return encode({ class: "request", method: Method.binding, transactionId: Buffer.alloc(12, mark), attributes: {} });
 }
 
+function allocate(mark: number): Uint8Array {
+  const attributes = { requestedTransport: 17 };
+  return encode({ class: "request", method: Method.allocate, transactionId: Buffer.alloc(12, mark), attributes });
+}
+
+/** Which nonce it puts into its answer does not matter here. */
+const challenge = {
+  secret: new Uint8Array(32),
+  answers: [
+    {
+      bytes: encode({
+        class: "error",
+        method: Method.allocate,
+        transactionId: Buffer.alloc(12),
+        attributes: { errorCode: { code: 401, reason: "" }, nonce: "A".repeat(15) },
+      }),
+      stampAt: 20 + 8 + 4,
+      context: new Uint8Array(),
+    },
+  ],
+} as const;
+
 function sendIndication(peer: Endpoint, payload: string, further: Attributes = {}): Uint8Array {
   return encode({
     class: "indication",
@@ -124,6 +146,49 @@ function describeNative(ways: Pick<NativeOptions, "threads" | "byRing">): void {
     for (let mark = 6; mark < 8; mark += 1) neighbour.send(binding(mark), on.listener.at);
     expect(decode(await neighbour.next())).toMatchObject({ transactionId: Buffer.alloc(12, 6) });
     await rig.expectDropped("flooded", 2);
+    expect(rig.handed.isEmpty).toBe(true);
+  });
+
+  test("challenges strangers without the controller when told how, and no more when told that", async () => {
+    const rig = rigOf();
+    const { listener, client } = await scene(rig);
+    rig.plane.perform({ do: "challenge", by: challenge });
+    client.send(allocate(1), listener.at);
+    expect(decode(await client.next())).toMatchObject({
+      class: "error",
+      transactionId: Buffer.alloc(12, 1),
+      attributes: { errorCode: { code: 401 } },
+    });
+    expect(rig.handed.isEmpty).toBe(true);
+    expect(rig.plane.counters().challenges).toBe(1);
+    rig.plane.perform({ do: "challenge", by: undefined });
+    client.send(allocate(2), listener.at);
+    expect(await nextHandedUp(rig)).toEqual(allocate(2));
+  });
+
+  test("hands up what it cannot write an answer to", async () => {
+    const rig = rigOf();
+    const { listener, client } = await scene(rig);
+    const [answer] = challenge.answers;
+    const tooLong = { ...answer, bytes: Buffer.concat([answer.bytes, Buffer.alloc(200)]) };
+    rig.plane.perform({ do: "challenge", by: { ...challenge, answers: [tooLong] } });
+    client.send(allocate(1), listener.at);
+    expect(await nextHandedUp(rig)).toEqual(allocate(1));
+  });
+
+  test("leaves it to the controller where not everybody may come in", () => {
+    expect(rigOf().plane.abilities.challenges).toBe(true);
+    expect(rigOf({ mayEnter: () => true }).plane.abilities.challenges).toBe(false);
+  });
+
+  test("a flood of strangers is answered within its share and does not reach the controller", async () => {
+    const rig = rigOf({}, { replyRate: { repliesPerSecond: 5, burst: 5 } });
+    const on = await scene(rig);
+    bind(rig, on, on.peer.at);
+    rig.plane.perform({ do: "challenge", by: challenge });
+    for (let mark = 0; mark < 20; mark += 1) on.client.send(allocate(mark), on.listener.at);
+    for (let mark = 0; mark < 5; mark += 1) await on.client.next();
+    await rig.expectDropped("flooded", 15);
     expect(rig.handed.isEmpty).toBe(true);
   });
 

@@ -17,6 +17,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::giveRing>("giveRing"),
                            InstanceMethod<&EngineBinding::listen>("listen"),
                            InstanceMethod<&EngineBinding::show>("show"),
+                           InstanceMethod<&EngineBinding::challenge>("challenge"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::openRelay>("openRelay"),
                            InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
@@ -54,7 +55,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     engine.relays = uint32Of(options.Get("relays"));
     engine.ways = uint32Of(options.Get("ways"));
     engine.buckets = uint32Of(options.Get("buckets"));
-    engine.shortcuts = {options.Get("answersBinding").As<Napi::Boolean>(), options.Get("forwardsSends").As<Napi::Boolean>()};
+    engine.shortcuts = {.binding = options.Get("answersBinding").As<Napi::Boolean>(),
+                        .send = options.Get("forwardsSends").As<Napi::Boolean>()};
     const auto replies = options.Get("replies").As<Napi::Object>();
     engine.replies = {replies.Get("intervalNanos").As<Napi::Number>(), replies.Get("burst").As<Napi::Number>()};
     engine.byRing = options.Get("byRing").As<Napi::Boolean>();
@@ -128,6 +130,11 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   }
 
   static std::string textOf(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
+
+  /** What strangers are told, or undefined. Returns whether threads can tell them. */
+  Napi::Value challenge(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), engine_->challenge(challengeOf(info[0])));
+  }
 
   /** Session, listener, address and port of the client, its ClientHello. Returns whether its thread will see to it. */
   Napi::Value admit(const Napi::CallbackInfo& info) {

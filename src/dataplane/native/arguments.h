@@ -4,6 +4,9 @@
 #include <arpa/inet.h>
 #include <napi.h>
 
+#include <memory>
+
+#include "challenge.h"
 #include "table.h"
 
 namespace sluice {
@@ -34,6 +37,25 @@ inline Leg legOf(const Napi::CallbackInfo& info, size_t at) {
           static_cast<uint8_t>(uint32Of(info[at + 5]))};
 }
 inline constexpr size_t legArguments = 6;
+
+inline std::vector<uint8_t> bytesOf(const Napi::Value& value) {
+  const auto bytes = value.As<Napi::Uint8Array>();
+  return {bytes.Data(), bytes.Data() + bytes.ByteLength()};
+}
+
+/** { secret, answers: { bytes, stampAt, context } each }, or undefined. */
+inline std::shared_ptr<const Challenge> challengeOf(const Napi::Value& value) {
+  if (value.IsUndefined()) return nullptr;
+  const auto given = value.As<Napi::Object>();
+  auto challenge = std::make_shared<Challenge>();
+  challenge->secret = bytesOf(given.Get("secret"));
+  const auto answers = given.Get("answers").As<Napi::Array>();
+  for (uint32_t i = 0; i < answers.Length(); i++) {
+    const auto each = answers.Get(i).As<Napi::Object>();
+    challenge->answers.push_back({bytesOf(each.Get("bytes")), uint32Of(each.Get("stampAt")), bytesOf(each.Get("context"))});
+  }
+  return challenge;
+}
 
 inline Micros microsOf(const Napi::Value& millis) {
   const double micros = millis.As<Napi::Number>().DoubleValue() * 1000;

@@ -19,6 +19,7 @@ struct Command {
     listen,
     listenSecurely,
     show,
+    challenge,
     admit,
     openRelay,
     closeRelay,

@@ -37,7 +37,9 @@ struct Counters {
   uint64_t answered;
   /** Packets of clients that the kernel gave to another thread than theirs. */
   uint64_t strays;
-  uint64_t reserved[7];
+  /** Allocate requests challenged here. */
+  uint64_t challenged;
+  uint64_t reserved[6];
 
   void drop(Drop reason, uint64_t packets = 1) { bump(dropped[static_cast<unsigned>(reason)], packets); }
 };

@@ -134,6 +134,16 @@ void Engine::show(std::shared_ptr<const Credentials> credentials) {
   for (unsigned i = 0; i < shared_.workers; i++) pushUrgently(i, {.kind = Command::Kind::show});
 }
 
+bool Engine::challenge(std::shared_ptr<const Challenge> challenge) {
+  if (challenge && !challenge->fits()) return false;
+  {
+    const std::lock_guard guard(shared_.challengeLock);
+    shared_.challenge = std::move(challenge);
+  }
+  for (unsigned i = 0; i < shared_.workers; i++) push(i, {.kind = Command::Kind::challenge});
+  return true;
+}
+
 bool Engine::admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length) {
   Command command{.kind = Command::Kind::admit, .socket = firstSession + session};
   command.client.socket = listener;

@@ -51,6 +51,8 @@ class Engine {
   int listen(uint32_t listener, const Endpoint& at, bool isSecure);
   /** To clients over DTLS. There has to be a first time before any listener for them. */
   void show(std::shared_ptr<const Credentials> credentials);
+  /** Has first Allocate requests answered so; nullptr: handed up. False if that is too long for a thread to write. */
+  bool challenge(std::shared_ptr<const Challenge> challenge);
   /** Begins a DTLS session with the ClientHello that knocked at this listener. False if its thread has too much to do. */
   bool admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length);
   /** 0, or an errno; ENOBUFS if the worker of that client has too many routes already. */

@@ -21,6 +21,7 @@ class JudgeBinding : public Napi::ObjectWrap<JudgeBinding> {
                            InstanceMethod<&JudgeBinding::atListener>("atListener"),
                            InstanceMethod<&JudgeBinding::atRelay>("atRelay"),
                            InstanceMethod<&JudgeBinding::answer>("answer"),
+                           InstanceMethod<&JudgeBinding::challenge>("challenge"),
                            InstanceMethod<&JudgeBinding::frame>("frame"),
                        });
   }
@@ -51,7 +52,7 @@ class JudgeBinding : public Napi::ObjectWrap<JudgeBinding> {
   Napi::Value atListener(const Napi::CallbackInfo& info) {
     const auto bytes = info[3].As<Napi::Uint8Array>();
     return verdictOf(info.Env(), judgeAtListener(table_, uint32Of(info[0]), endpointOf(info[1], info[2]), bytes.Data(),
-                                                 static_cast<uint32_t>(bytes.ByteLength()), microsOf(info[4]), {true, true}));
+                                                 static_cast<uint32_t>(bytes.ByteLength()), microsOf(info[4]), {true, true, true}));
   }
   Napi::Value atRelay(const Napi::CallbackInfo& info) {
     const auto bytes = info[3].As<Napi::Uint8Array>();
@@ -63,11 +64,25 @@ class JudgeBinding : public Napi::ObjectWrap<JudgeBinding> {
   Napi::Value answer(const Napi::CallbackInfo& info) {
     const auto bytes = info[2].As<Napi::Uint8Array>();
     const Endpoint from = endpointOf(info[0], info[1]);
-    const Verdict verdict = judgeAtListener(table_, 0, from, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()), 0, {true, true});
+    const Verdict verdict = judgeAtListener(table_, 0, from, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()), 0, {.binding = true});
     if (verdict.fate != Fate::answer) return info.Env().Undefined();
     uint8_t answer[mostAnswerBytes];
     const uint32_t length = writeBindingAnswer(answer, bytes.Data(), from, verdict.hasFingerprint);
     return Napi::Buffer<uint8_t>::Copy(info.Env(), answer, length);
+  }
+
+  /** What is told to a stranger at this address and port who sends this, now, if the judge would have it told. */
+  Napi::Value challenge(const Napi::CallbackInfo& info) {
+    const auto bytes = info[3].As<Napi::Uint8Array>();
+    const Endpoint from = endpointOf(info[1], info[2]);
+    const auto length = static_cast<uint32_t>(bytes.ByteLength());
+    const Verdict verdict = judgeAtListener(table_, 0, from, bytes.Data(), length, 0, {.challenge = true});
+    const auto challenge = challengeOf(info[0]);
+    if (verdict.fate != Fate::challenge || !challenge->fits()) return info.Env().Undefined();
+    uint8_t answer[Challenge::mostBytes];
+    const int64_t seconds = microsOf(info[4]) / 1'000'000;
+    const uint32_t answerBytes = challenge->write(answer, bytes.Data(), length, from, seconds, verdict.hasFingerprint);
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), answer, answerBytes);
   }
 
   /** Framing, address and port of the peer, payload: the packet as it leaves. */

@@ -10,14 +10,18 @@ constexpr uint32_t headerBytes = 20;
 constexpr uint32_t magicCookie = 0x2112a442;
 constexpr uint16_t bindingRequest = 0x0001;
 constexpr uint16_t bindingSuccess = 0x0101;
+constexpr uint16_t allocateRequest = 0x0003;
 constexpr uint16_t sendIndication = 0x0016;
 constexpr uint16_t dataIndication = 0x0017;
+constexpr uint16_t messageIntegrity = 0x0008;
 constexpr uint16_t xorPeerAddress = 0x0012;
 constexpr uint16_t data = 0x0013;
+constexpr uint16_t messageIntegritySha256 = 0x001c;
 constexpr uint16_t xorMappedAddress = 0x0020;
 constexpr uint16_t fingerprint = 0x8028;
 constexpr uint16_t firstOptional = 0x8000;
-constexpr uint32_t fingerprintBytes = 8;
+/** A header and REQUESTED-TRANSPORT. */
+constexpr uint32_t smallestAllocateBytes = 28;
 
 Verdict dropped(Drop reason) { return {.fate = Fate::drop, .drop = reason}; }
 
@@ -38,9 +42,13 @@ uint32_t fingerprintOf(const uint8_t* message, uint32_t length) {
   return ~crc ^ 0x5354554e;
 }
 
-/** What the two shortcuts look for in a message; `isPlain` if there is nothing else that would have to be understood. */
+/** What the shortcuts look for in a message. */
 struct Contents {
-  bool isPlain = false;
+  /** Whether it can be read to its end. */
+  bool isWhole = false;
+  /** Whether there is nothing else in it that would have to be understood. */
+  bool isPlain = true;
+  bool hasIntegrity = false;
   bool hasFingerprint = false;
   const uint8_t* peer = nullptr;
   uint32_t peerLength = 0;
@@ -65,11 +73,12 @@ Contents contentsOf(const uint8_t* bytes, uint32_t length) {
       contents.data = value;
       contents.dataLength = size;
     } else if (type < firstOptional) {
-      return contents;
+      contents.isPlain = false;
+      contents.hasIntegrity |= type == messageIntegrity || type == messageIntegritySha256;
     }
     at += 4 + padded(size);
   }
-  contents.isPlain = true;
+  contents.isWhole = true;
   return contents;
 }
 
@@ -108,8 +117,12 @@ Verdict judgeStun(Table& table, uint32_t socket, const Endpoint& from, const uin
   const uint16_t type = read16(bytes);
   const bool isBinding = type == bindingRequest && shortcuts.binding;
   const bool isSend = type == sendIndication && shortcuts.send;
-  if (!(isBinding || isSend) || read32(bytes + 4) != magicCookie) return up;
+  const bool isAllocate = type == allocateRequest && length >= smallestAllocateBytes && shortcuts.challenge;
+  if (!(isBinding || isSend || isAllocate) || read32(bytes + 4) != magicCookie) return up;
   const Contents contents = contentsOf(bytes, length);
+  if (!contents.isWhole) return up;
+  if (isAllocate)
+    return contents.hasIntegrity ? up : Verdict{.fate = Fate::challenge, .hasFingerprint = contents.hasFingerprint};
   if (!contents.isPlain) return up;
   if (isBinding) {
     if (contents.peer || contents.data) return up;
@@ -186,15 +199,17 @@ uint32_t writeHeader(uint8_t* end, uint16_t framing, const Endpoint& peer, uint3
 uint32_t writeBindingAnswer(uint8_t* to, const uint8_t* request, const Endpoint& client, bool hasFingerprint) {
   write16(to, bindingSuccess);
   std::memcpy(to + 4, request + 4, 16);
-  uint32_t length = headerBytes + writeXorAddress(to + headerBytes, xorMappedAddress, client, to);
-  write16(to + 2, length - headerBytes + (hasFingerprint ? fingerprintBytes : 0));
-  if (hasFingerprint) {
-    write16(to + length, fingerprint);
-    write16(to + length + 2, 4);
-    write32(to + length + 4, fingerprintOf(to, length));
-    length += fingerprintBytes;
-  }
-  return length;
+  const uint32_t length = headerBytes + writeXorAddress(to + headerBytes, xorMappedAddress, client, to);
+  write16(to + 2, length - headerBytes);
+  return hasFingerprint ? addFingerprint(to, length) : length;
+}
+
+uint32_t addFingerprint(uint8_t* message, uint32_t length) {
+  write16(message + 2, length + fingerprintBytes - headerBytes);
+  write16(message + length, fingerprint);
+  write16(message + length + 2, 4);
+  write32(message + length + 4, fingerprintOf(message, length));
+  return length + fingerprintBytes;
 }
 
 }  // namespace sluice

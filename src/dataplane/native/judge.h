@@ -16,6 +16,8 @@ enum class Fate : uint8_t {
   forwardSend,
   /** A Binding request that has only one possible answer. */
   answer,
+  /** An Allocate request without integrity, which gets a challenge whatever else is in it. */
+  challenge,
   handUp,
   drop,
 };
@@ -23,7 +25,7 @@ enum class Fate : uint8_t {
 struct Verdict {
   Fate fate;
   Drop drop = Drop::malformed;
-  /** For `answer`: whether it ends in a FINGERPRINT. */
+  /** Whether the answer ends in a FINGERPRINT; of a challenge, if that is not too long then. */
   bool hasFingerprint = false;
   uint16_t port = 0;
   uint32_t offset = 0;
@@ -31,10 +33,14 @@ struct Verdict {
   Way* way = nullptr;
 };
 
-/** What a listener does by itself beyond the rule, as TurnServer would: answer Binding, forward Send indications. */
+/**
+ * What a listener does by itself beyond the rule, as TurnServer would: answer Binding, forward Send indications, challenge
+ * first Allocate requests.
+ */
 struct Shortcuts {
   bool binding;
   bool send;
+  bool challenge;
 };
 
 Verdict judgeAtListener(Table& table, uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length,
@@ -52,6 +58,11 @@ uint32_t writeHeader(uint8_t* end, uint16_t framing, const Endpoint& peer, uint3
 inline uint32_t paddingOf(uint16_t framing, uint32_t length) {
   return framing == indication ? padded(length) - length : 0;
 }
+
+inline constexpr uint32_t fingerprintBytes = 8;
+
+/** Ends a message of so many bytes in a FINGERPRINT, for which there is room; returns how many it has then. */
+uint32_t addFingerprint(uint8_t* message, uint32_t length);
 
 /** The same bytes as the controller's answer. */
 uint32_t writeBindingAnswer(uint8_t* to, const uint8_t* request, const Endpoint& client, bool hasFingerprint);

@@ -31,6 +31,11 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
     case Command::Kind::show:
       if (dtls_) dtls_->show(shownCredentials());
       break;
+    case Command::Kind::challenge: {
+      const std::lock_guard guard(shared_.challengeLock);
+      challenge_ = shared_.challenge;
+      break;
+    }
     case Command::Kind::admit:
       admit(command, bytes);
       break;

@@ -41,9 +41,16 @@ class Outbox {
 
   /** The frame's bytes must stay as they are until `flush`, which must be called when `isFull`. `relay`: see `takeStruck`. */
   void add(int fd, const Endpoint& to, uint16_t port, const Frame& frame, const Account& account, uint32_t relay = none);
-  bool isFull() const { return count_ == most || pieces_ + 4 > mostPieces || scratchUsed_ + 2 > mostPieces; }
-  /** Room for a header that cannot stand in front of its payload; as long-lived as the frame. */
-  uint8_t* scratch() { return &scratch_[scratchUsed_++ * scratchBytes]; }
+  bool isFull() const { return count_ == most || pieces_ + 4 > mostPieces || scratchUsed_ + mostScratches > mostPieces; }
+  /** Room for a header that cannot stand in front of its payload, or for what is written here; as long-lived as the frame. */
+  uint8_t* scratch(uint32_t bytes) {
+    uint8_t* const room = &scratch_[scratchUsed_ * scratchBytes];
+    scratchUsed_ += (bytes + scratchBytes - 1) / scratchBytes;
+    return room;
+  }
+  static constexpr unsigned scratchBytes = 48;
+  /** In a row, for one frame. */
+  static constexpr unsigned mostScratches = 5;
   /** From here on, what is to be sent by several sockets leaves with one call. */
   void sendBy(Uring* ring) { ring_ = ring; }
   /** Sends everything, and counts what the sockets did not take as `lost`. */
@@ -83,7 +90,6 @@ class Outbox {
 
   static constexpr unsigned most = 64;
   static constexpr unsigned mostPieces = 4096;
-  static constexpr unsigned scratchBytes = 48;
   static constexpr uint32_t mostSegments = 64;
   static constexpr uint32_t mostTrainBytes = 65'000;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "buckets.h"
+#include "challenge.h"
 #include "commands.h"
 #include "counters.h"
 #include "dtls-sessions.h"
@@ -84,6 +85,10 @@ struct Shared {
   /** What clients over DTLS are shown from now on. */
   std::mutex credentialsLock;
   std::shared_ptr<const Credentials> credentials;
+
+  /** What strangers are told from now on. */
+  std::mutex challengeLock;
+  std::shared_ptr<const Challenge> challenge;
 
   /** Relay ports that a worker has closed, their usage final. */
   std::mutex closedLock;

@@ -26,12 +26,17 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& pa
 void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
   const auto [bytes, length, room, trafficClass] = packet;
   // Binding answers are counted as UDP's, so that over DTLS they are left to the controller.
-  const Shortcuts shortcuts{shared_.shortcuts.binding && !isSession(socket), shared_.shortcuts.send};
+  const bool isPlain = !isSession(socket);
+  const Shortcuts shortcuts{shared_.shortcuts.binding && isPlain, shared_.shortcuts.send, challenge_ != nullptr && isPlain};
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shortcuts);
   switch (verdict.fate) {
     case Fate::answer:
       if (!shared_.replies.admits(from, now_) && !table_.knows(socket, from, now_)) return counters_.drop(Drop::flooded);
       answer(socket, from, bytes, verdict.hasFingerprint);
+      break;
+    case Fate::challenge:
+      if (!shared_.replies.admits(from, now_)) return counters_.drop(Drop::flooded);
+      challenge(socket, from, packet, verdict.hasFingerprint);
       break;
     case Fate::handUp:
       handUp(socket, from, bytes, length);
@@ -143,7 +148,7 @@ void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payloa
   if (isSession(to.socket)) return toSession(to, peer, payload, account);
   const uint32_t needed = headerBytesOf(to.framing);
   const bool hasRoom = payload.room >= needed;
-  uint8_t* const end = hasRoom ? payload.bytes : toClients_.scratch() + mostHeaderBytes;
+  uint8_t* const end = hasRoom ? payload.bytes : toClients_.scratch(mostHeaderBytes) + mostHeaderBytes;
   const uint32_t headerBytes = writeHeader(end, to.framing, peer, payload.length, random_);
   if (headerBytes == none || !isHere(to.socket)) {
     counters_.drop(Drop::congested);
@@ -156,11 +161,18 @@ void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payloa
 }
 
 void Worker::answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint) {
-  uint8_t* bytes = toClients_.scratch();
-  toClients_.scratch();
+  uint8_t* bytes = toClients_.scratch(mostAnswerBytes);
   const uint32_t length = writeBindingAnswer(bytes, request, from, hasFingerprint);
   toClients_.add(sockets_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0, 0}, {});
   bump(counters_.answered, 1);
+  if (toClients_.isFull()) sendAll();
+}
+
+void Worker::challenge(uint32_t socket, const Endpoint& from, const Payload& request, bool hasFingerprint) {
+  uint8_t* bytes = toClients_.scratch(Challenge::mostBytes);
+  const uint32_t length = challenge_->write(bytes, request.bytes, request.length, from, now_ / 1'000'000, hasFingerprint);
+  toClients_.add(sockets_[socket].fd, from, from.port, {bytes, 0, bytes, length, 0, 0}, {});
+  bump(counters_.challenged, 1);
   if (toClients_.isFull()) sendAll();
 }
 

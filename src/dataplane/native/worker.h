@@ -98,6 +98,7 @@ class Worker : private DtlsSurroundings {
   void toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& payload, unsigned hops);
   void toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
   void answer(uint32_t socket, const Endpoint& from, const uint8_t* request, bool hasFingerprint);
+  void challenge(uint32_t socket, const Endpoint& from, const Payload& request, bool hasFingerprint);
   void handUp(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length);
   /** Room for `length` bytes by way of this listener, to be filled in and then committed; nullptr if there is none. */
   Record* reserveUp(uint32_t listener, UpKind kind, const Endpoint& from, uint32_t length);
@@ -159,6 +160,8 @@ class Worker : private DtlsSurroundings {
   Counted inRecord_;
   Joins joins_;
   bool haveJoinsTurn_ = false;
+  /** nullptr while first Allocate requests are the controller's. */
+  std::shared_ptr<const Challenge> challenge_;
   /** Listeners, then relay ports. */
   Span<Socket> sockets_;
   /** Sockets that have or may have something to read, in turn. A socket is in it once at most. */

@@ -90,7 +90,7 @@ void judge(Table& table, Source& source, Micros now) {
   const Endpoint from = endpointFrom(source);
   const bool isAtListener = source.below(2) == 0;
   const Verdict verdict =
-      isAtListener ? judgeAtListener(table, source.below(2), from, exact.get(), length, now, {true, true})
+      isAtListener ? judgeAtListener(table, source.below(2), from, exact.get(), length, now, {true, true, true})
                    : judgeAtRelay(table, maxListeners + source.below(relays), from, length, now);
   if (verdict.fate == Fate::answer) {
     uint8_t answer[mostAnswerBytes];
