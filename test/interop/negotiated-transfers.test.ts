@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import xml, { type Element } from "@xmpp/xml";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Relay } from "../../src/relay.ts";
 import { connectedRelay } from "./connected-relay.ts";
 import { type Candidate, JingleParty } from "./jingle-party.ts";
@@ -109,6 +109,21 @@ describe.each(xmppServers)("through $name", ({ make, packages }) => {
       const sent = await sendFile(own, 10 * megabytes);
       expect(await taking).toEqual(sent);
       for (const end of [own, socket]) end.destroy();
+    });
+
+    test("what is under way goes on while the server is stopped and started", async () => {
+      const sid = "restart";
+      const hash = hashOf(sid, alice.jid, bob.jid);
+      const [one, other] = [await connectTo(proxy, hash), await connectTo(proxy, hash)];
+      await activate(alice.session, componentDomain, sid, bob.jid);
+      const taking = takeFile(other);
+      const sending = sendFile(one, 60 * megabytes);
+      await server.stop();
+      await vi.waitFor(() => expect(relay.componentState()).not.toBe("online"));
+      expect(await taking).toEqual(await sending);
+      for (const end of [one, other]) end.destroy();
+      await server.start();
+      await vi.waitFor(() => expect(relay.componentState()).toBe("online"), { timeout: 30_000 });
     });
   });
 });

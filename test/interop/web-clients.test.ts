@@ -12,6 +12,7 @@ import { xmppServers } from "./xmpp-servers.ts";
 
 const extdisco = "urn:xmpp:extdisco:2";
 const caps = "http://jabber.org/protocol/caps";
+const bytestreams = "http://jabber.org/protocol/bytestreams";
 const discoInfo = "http://jabber.org/protocol/disco#info";
 
 type Ask = (iq: Element) => Promise<Element>;
@@ -35,6 +36,8 @@ describe.each(xmppServers)("on $name", ({ make, packages }) => {
           { type: "stun", host: "127.0.0.9", port: 3478 },
           { type: "turns", host: "127.0.0.9", port: 443, transport: "tcp" },
         ],
+        bytestreams: { hosts: () => [{ host: "127.0.0.9", port: 7777 }], activate: () => "nobody-waits" },
+        openChannel: (_, answered) => answered("exhausted"),
         allowPrivate: true,
         userKey: "user key",
         mint: (user) => ({ username: `1:${user}`, password: "minted", expires: noon }),
@@ -96,6 +99,26 @@ describe.each(xmppServers)("on $name", ({ make, packages }) => {
       expect(new Set(told.values()).size).toBe(1);
     });
 
+    test("has the same proxy for files, and the same word on a stream that nobody waits for", async () => {
+      const told = await answers(componentDomain, () => xml("query", { xmlns: bytestreams }));
+      expect(told.get("TCP")).toContain("host='127.0.0.9'");
+      expect(new Set(told.values()).size).toBe(1);
+      const activation = () => xml("query", { xmlns: bytestreams, sid: "1" }, xml("activate", {}, `bob@${domain}/x`));
+      for (const ask of ways.values()) {
+        const asked = ask(xml("iq", { type: "set", to: componentDomain }, activation()));
+        expect(await conditionOf(asked)).toBe("item-not-found");
+      }
+    });
+
+    test("is refused relay channels alike, where there are none left", async () => {
+      const channel = () =>
+        xml("channel", { xmlns: "http://jabber.org/protocol/jinglenodes#channel", protocol: "udp" });
+      for (const ask of ways.values()) {
+        const asked = ask(xml("iq", { type: "get", to: componentDomain }, channel()));
+        expect(await conditionOf(asked)).toBe("resource-constraint");
+      }
+    });
+
     test("finds out the same about the component", async () => {
       const told = await answers(componentDomain, () => xml("query", { xmlns: discoInfo }));
       expect(told.get("TCP")).toContain(caps);
@@ -103,3 +126,11 @@ describe.each(xmppServers)("on $name", ({ make, packages }) => {
     });
   });
 });
+
+/** Of an error, whether a client resolves with it or rejects. */
+async function conditionOf(asked: Promise<Element>): Promise<string | undefined> {
+  return await asked.then(
+    (reply) => reply.getChild("error")?.getChildElements()[0]?.name,
+    (error) => error.condition,
+  );
+}
