@@ -48,7 +48,10 @@ function hosts({ from, now }: IqRequest, { jid, hosts, isServed }: BytestreamsOp
   return xml("query", { xmlns: namespace }, ...each);
 }
 
-/** Section 6.3.5. Whoever asks is a party to the stream, or else the hash is another: it is made of the sender's address. */
+/**
+ * Section 6.3.5. Whoever asks is a party to the stream, or else the hash is another: it is made of the sender's address. So
+ * `not-authorized` for hashes that differ is `item-not-found`, as with Prosody and ejabberd: nobody waits for such a one.
+ */
 function activate(
   { iq, from, payload, now }: IqRequest,
   { isServed, userOf, activate }: BytestreamsOptions,
