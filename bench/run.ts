@@ -10,6 +10,7 @@ import { ceiling } from "./ceiling.ts";
 import { chartOf } from "./chart.ts";
 import { codec } from "./codec.ts";
 import { growth } from "./growth.ts";
+import { joins } from "./joins.ts";
 import { latency } from "./latency.ts";
 import { machine } from "./machine.ts";
 import { memory } from "./memory.ts";
@@ -32,6 +33,7 @@ const benchmarks: Readonly<Record<string, (plan: Plan) => Promise<Report>>> = {
   plane,
   relay,
   streams,
+  joins,
   requests,
   memory,
   latency,

@@ -28,6 +28,7 @@ export function startSluice(
     tls: transport === "tls" ? makeCertificate(folder) : [],
     user: { [account.username]: account.password },
     realm: account.realm,
+    "relay-tcp": true,
     "relay-address": [at.address],
     "relay-ports": `${relayPorts.first}-${relayPorts.last}`,
     dataplane: plane,

@@ -1,5 +1,6 @@
 // The plane for production on Linux: threads in C++ (native/) move the packets, and JavaScript hears only of what no
-// route takes. Clients on streams, and the relay ports that are for them, are the portable plane's, held inside.
+// route takes. Clients on streams, and the relay ports that are for them, are the portable plane's, held inside; what they
+// are joined with, threads carry on.
 
 import { getSystemErrorName } from "node:util";
 import {

@@ -53,6 +53,11 @@ export class TcpStream {
     must(await this.#ended.next(), `the connection was not closed within ${patienceMilliseconds} ms`);
   }
 
+  /** To whoever reads and writes it from here on. */
+  giveAway(): Socket {
+    return this.#socket.removeAllListeners("data");
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }
