@@ -8,7 +8,7 @@ import { Method } from "../../src/stun/methods.ts";
 import { Client, otherPeer, peer, sixthPeer, users, World } from "./world.ts";
 
 const seed = 20_261_122;
-const datagrams = 1_000_000;
+const datagrams = 400_000;
 const limits = { allocations: 12, allocationsPerUser: 8, permissionsPerAllocation: 4, channelsPerAllocation: 4 };
 
 /** A small generator of the xorshift family: the same numbers in every run. */
@@ -146,7 +146,8 @@ class Watch {
 
   opens(relay: SocketId, family: 4 | 6): Action[] {
     const { server, now } = this.world;
-    if (random(8) === 0) return server.handle(now, { is: "relay-failed", relay, why: "exhausted" });
+    if (random(8) === 0)
+      return server.handle(now, { is: "relay-failed", relay, why: pick(["exhausted", "no-such-family"]) });
     this.relays.add(relay);
     const at = { address: family === 4 ? "192.0.2.1" : "2001:db8::1", port: 49_152 + (relay % 16_384) };
     return server.handle(now, { is: "relay-opened", relay, at });
