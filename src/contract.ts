@@ -329,6 +329,9 @@ export interface PlaneOptions {
   readonly report: (fact: Fact) => void;
 }
 
+/** HMAC (RFC 2104), over these parts as one text. */
+export type Hmac = (algorithm: "sha1" | "sha256", key: Uint8Array, ...parts: readonly Uint8Array[]) => Buffer;
+
 /** What not every plane can do. What it cannot is refused to clients. */
 export interface PlaneAbilities {
   /** Has a relay port that was opened for a client on UDP serve it on a stream, and the other way round. */
@@ -337,6 +340,8 @@ export interface PlaneAbilities {
   readonly dontFragment: readonly Transport[];
   /** Whether it has room for another route over this relay port just now. It always has, if not said. */
   readonly hasRoom?: (relay: SocketId) => boolean;
+  /** A faster one than can be made of node:crypto, if it has one. */
+  readonly hmac?: Hmac;
   /** Challenges strangers by itself once it is told how. It does not if not said. */
   readonly challenges?: boolean;
 }

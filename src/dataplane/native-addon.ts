@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import load from "node-gyp-build";
-import { type Challenge, Unavailable } from "../contract.ts";
+import { type Challenge, type Hmac, Unavailable } from "../contract.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 
@@ -73,6 +73,8 @@ export interface Engine {
   show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
   /** Has first Allocate requests answered so, or handed up. False if threads cannot write as much. */
   challenge(challenge: Challenge | undefined): boolean;
+  /** `parts`: three at most. */
+  hmac: Hmac;
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /** 0 or an errno. */

@@ -1,9 +1,10 @@
 // What can be chosen about the native plane, and the sizes that follow from it.
 
 import { availableParallelism } from "node:os";
+import type { PlaneAbilities, PlaneOptions, SocketId } from "../contract.ts";
 import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
-import type { EngineOptions } from "./native-addon.ts";
+import type { Engine, EngineOptions } from "./native-addon.ts";
 import { type DtlsLimits, dtlsLimits } from "./native-dtls.ts";
 
 export interface NativeOptions {
@@ -41,6 +42,21 @@ export interface Settled {
   readonly handUp: HandUpLimits;
   readonly dtls: DtlsLimits;
   readonly engine: Omit<EngineOptions, "counters" | "usage" | "joined">;
+}
+
+/** Threads take no packets for clients on streams, and do not know who may not come in and is not to be answered. */
+export function abilitiesOf(
+  engine: Engine,
+  { mayEnter }: Pick<PlaneOptions, "mayEnter">,
+  hasRoom: (relay: SocketId) => boolean,
+): PlaneAbilities {
+  return {
+    changesTransport: false,
+    dontFragment: ["udp", "dtls"],
+    hasRoom,
+    hmac: (algorithm, key, ...parts) => engine.hmac(algorithm, key, ...parts),
+    challenges: mayEnter === undefined,
+  };
 }
 
 /** With whatever is not said. */

@@ -27,7 +27,7 @@ import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters, UsageTable } from "./native-counters.ts";
 import { DtlsSessions } from "./native-dtls.ts";
 import { mostJoins, NativeJoins } from "./native-joins.ts";
-import { type NativeOptions, settle } from "./native-options.ts";
+import { abilitiesOf, type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, UpRing, upKind } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
@@ -78,16 +78,13 @@ class NativePlane implements Dataplane {
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads, relays, buckets, handUp, dtls, engine } = settle(native);
     this.#options = options;
-    // Threads take no packets for clients on streams, and do not know who may not come in and is not to be answered.
-    const hasRoom = (relay: SocketId) => this.#hasRoom(relay);
-    const challenges = options.mayEnter === undefined;
-    this.abilities = { changesTransport: false, dontFragment: ["udp", "dtls"], hasRoom, challenges };
     this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     const joined = new UsageTable(mostJoins);
     const all = { ...engine, ...this.#counters.memory, joined: joined.memory };
     this.#engine = startEngine(all, () => this.#wake());
+    this.abilities = abilitiesOf(this.#engine, options, (relay) => this.#hasRoom(relay));
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
     const ports = relayPortsByFamily(options);

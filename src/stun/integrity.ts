@@ -3,12 +3,20 @@
 // text to 64 bytes; nobody is left who sends it.
 
 import { timingSafeEqual } from "node:crypto";
+import type { Hmac } from "../contract.ts";
 import { attributeTable } from "./attributes.ts";
 import { padded } from "./codecs.ts";
 import { asBuffer, headerBytes, isFramed } from "./header.ts";
-import { type HashAlgorithm, hmac } from "./hmac.ts";
+import { type HashAlgorithm, hmac as hmacOfHashes } from "./hmac.ts";
 
 export type IntegrityAlgorithm = HashAlgorithm;
+
+export interface Integrity {
+  readonly key: Uint8Array;
+  readonly algorithm: IntegrityAlgorithm;
+  /** Our own if not said. */
+  readonly hmac?: Hmac | undefined;
+}
 
 /** The attribute type that carries each, and the lengths it can have: SHA-256 may be cut to sixteen bytes or more. */
 const integrity = {
@@ -20,7 +28,12 @@ const integrity = {
  * Whether `bytes`, one whole message, carry the right HMAC by this key. A usage that forbids truncation checks the
  * length of the attribute itself. Takes the same time however much of it is right.
  */
-export function isIntact(bytes: Uint8Array, key: Uint8Array, algorithm: IntegrityAlgorithm = "sha1"): boolean {
+export function isIntact(
+  bytes: Uint8Array,
+  key: Uint8Array,
+  algorithm: IntegrityAlgorithm = "sha1",
+  hmac: Hmac = hmacOfHashes,
+): boolean {
   const message = asBuffer(bytes);
   if (!isFramed(message)) return false;
   const { type, least, most } = integrity[algorithm];
@@ -29,16 +42,16 @@ export function isIntact(bytes: Uint8Array, key: Uint8Array, algorithm: Integrit
   const length = message.readUInt16BE(at + 2);
   const end = at + 4 + length;
   if (length < least || length > most || length % 4 !== 0 || end > message.length) return false;
-  const expected = macOf(message, at, length, key, algorithm).subarray(0, length);
+  const expected = macOf(message, at, length, { key, algorithm, hmac }).subarray(0, length);
   return timingSafeEqual(message.subarray(at + 4, end), expected);
 }
 
 /** Writes the attribute at `at` and leaves the header's length as if the message ended with it. Returns that end. */
-export function writeIntegrity(message: Buffer, at: number, key: Uint8Array, algorithm: IntegrityAlgorithm): number {
-  const { type, most } = integrity[algorithm];
+export function writeIntegrity(message: Buffer, at: number, by: Integrity): number {
+  const { type, most } = integrity[by.algorithm];
   message.writeUInt16BE(type, at);
   message.writeUInt16BE(most, at + 2);
-  message.set(macOf(message, at, most, key, algorithm), at + 4);
+  message.set(macOf(message, at, most, by), at + 4);
   return at + 4 + most;
 }
 
@@ -47,7 +60,12 @@ export function integrityBytes(algorithm: IntegrityAlgorithm): number {
   return 4 + integrity[algorithm].most;
 }
 
-function macOf(message: Buffer, at: number, length: number, key: Uint8Array, algorithm: IntegrityAlgorithm): Buffer {
+function macOf(
+  message: Buffer,
+  at: number,
+  length: number,
+  { key, algorithm, hmac = hmacOfHashes }: Integrity,
+): Buffer {
   const start = Buffer.from(message.subarray(0, 4));
   start.writeUInt16BE(at + 4 + length - headerBytes, 2);
   return hmac(algorithm, key, start, message.subarray(4, at));

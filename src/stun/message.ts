@@ -1,6 +1,7 @@
 // Bytes to STUN messages and back (RFC 8489 sections 5, 6.3 and 14; RFC 3489 clients have no magic cookie).
 
 import assert from "node:assert";
+import type { Hmac } from "../contract.ts";
 import { type Attributes, attributeTable, type KeyedRow, rowOfKey, rowOfType } from "./attributes.ts";
 import { padded } from "./codecs.ts";
 import { fingerprintAt } from "./fingerprint.ts";
@@ -48,6 +49,8 @@ export interface Protection {
   readonly key?: Uint8Array | undefined;
   /** Which integrity attribute the key makes: sha1 if not said. */
   readonly algorithm?: IntegrityAlgorithm | undefined;
+  /** What makes it: our own if not said. */
+  readonly hmac?: Hmac | undefined;
   readonly fingerprint?: boolean | undefined;
 }
 
@@ -88,7 +91,7 @@ export function decode(bytes: Uint8Array): Message | undefined {
  * integrity attribute, with `fingerprint` in a FINGERPRINT after that. Values out of their range are a fault of ours.
  */
 export function encode(draft: Draft, protection: Protection = {}): Uint8Array {
-  const { key, algorithm = "sha1", fingerprint = false } = protection;
+  const { key, algorithm = "sha1", hmac, fingerprint = false } = protection;
   const entries = entriesOf(draft.attributes);
   const bodyBytes = entries.reduce((sum, { size }) => sum + 4 + padded(size), 0);
   const sealBytes = (key ? integrityBytes(algorithm) : 0) + (fingerprint ? fingerprintBytes : 0);
@@ -96,7 +99,7 @@ export function encode(draft: Draft, protection: Protection = {}): Uint8Array {
   writeHeader(message, draft);
   let at = headerBytes;
   for (const entry of entries) at = writeAttribute(message, at, entry);
-  if (key) at = writeIntegrity(message, at, key, algorithm);
+  if (key) at = writeIntegrity(message, at, { key, algorithm, hmac });
   if (fingerprint) writeFingerprint(message, at);
   return message;
 }

@@ -1,6 +1,6 @@
 // The long-term credential mechanism, as a server applies it (RFC 8489 section 9.2.4).
 
-import type { Challenge, Millis } from "../contract.ts";
+import type { Challenge, Hmac, Millis } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { type IntegrityAlgorithm, isIntact } from "../stun/integrity.ts";
 import type { Message } from "../stun/message.ts";
@@ -26,6 +26,8 @@ export interface LongTermMechanismOptions {
   /** Undefined where there are names that it could not find. */
   readonly usernameOf: UsernameOf | undefined;
   readonly mustAsk: MustAsk;
+  /** Our own if not said. */
+  readonly hmac: Hmac | undefined;
   readonly tokens: AccessTokens | undefined;
   /** Who showed a token for the allocation there. */
   readonly sessionAt: (tuple: FiveTuple) => Identity | undefined;
@@ -43,6 +45,7 @@ export class LongTermMechanism {
   readonly #challenges: Challenges;
   readonly #usernameOf: UsernameOf;
   readonly #mustAsk: MustAsk;
+  readonly #hmac: Hmac | undefined;
   readonly #tokens: AccessTokens | undefined;
   readonly #sessionAt: LongTermMechanismOptions["sessionAt"];
   readonly #ownerAt: LongTermMechanismOptions["ownerAt"];
@@ -51,7 +54,7 @@ export class LongTermMechanism {
   readonly #known = new WeakMap<Credential, Map<PasswordChoice, Identity>>();
 
   constructor(options: LongTermMechanismOptions) {
-    const { realm, nonces, authenticate, usernameOf, mustAsk, tokens, sessionAt, ownerAt, guesses } = options;
+    const { realm, nonces, authenticate, usernameOf, mustAsk, hmac, tokens, sessionAt, ownerAt, guesses } = options;
     this.#realm = realm;
     this.#authenticate = authenticate;
     this.#challenges = new Challenges(realm, nonces, {
@@ -60,6 +63,7 @@ export class LongTermMechanism {
     });
     this.#usernameOf = usernameOf ?? (() => undefined);
     this.#mustAsk = mustAsk;
+    this.#hmac = hmac;
     this.#tokens = tokens;
     this.#sessionAt = sessionAt;
     this.#ownerAt = ownerAt;
@@ -88,7 +92,7 @@ export class LongTermMechanism {
     const algorithm = messageIntegritySha256 ? "sha256" : "sha1";
     const candidates = this.#holderOf(request, username, algorithm) ?? this.#candidates(username, now, choice);
     if (candidates === "to be asked") return this.#ask(username ?? "", request, nonce);
-    const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm));
+    const identity = candidates.find(({ key }) => isIntact(bytes, key, algorithm, this.#hmac));
     if (!identity || identity.credential === nobody || this.#isGuessedAtTooOften(identity, request, nonce)) {
       this.#countGuess(candidates, request, nonce);
       return { ...this.#challenges.issue(401, request), claimed: username };

@@ -3,9 +3,9 @@
 // too (native/challenge.cpp).
 
 import { timingSafeEqual } from "node:crypto";
-import type { Endpoint, Millis } from "../contract.ts";
+import type { Endpoint, Hmac, Millis } from "../contract.ts";
 import { parseAddress } from "../stun/address.ts";
-import { hmac } from "../stun/hmac.ts";
+import { hmac as hmacOfHashes } from "../stun/hmac.ts";
 
 /** Bits of the STUN security features (section 18.1), of which bit 0 is the most significant of 24. */
 export const passwordAlgorithmsFeature = 0x800000;
@@ -22,13 +22,15 @@ export class Nonces {
   readonly #secret: Uint8Array;
   readonly #realm: string;
   readonly #lifetimeSeconds: number;
+  readonly #hmac: Hmac;
   /** Nonces that came back and were ours, and whose they are: a client shows one many times. */
   readonly #known = new Map<string, { readonly client: Endpoint; readonly issued: number }>();
 
-  constructor(secret: Uint8Array, realm: string, lifetimeSeconds: number) {
+  constructor(secret: Uint8Array, realm: string, lifetimeSeconds: number, hmac: Hmac = hmacOfHashes) {
     this.#secret = secret;
     this.#realm = realm;
     this.#lifetimeSeconds = lifetimeSeconds;
+    this.#hmac = hmac;
   }
 
   /** The cookie and 15 characters. One client gets the same again within the same second. */
@@ -69,7 +71,7 @@ export class Nonces {
     const bytes = parseAddress(address) ?? new Uint8Array();
     const place = Buffer.of(bytes.length === 4 ? 4 : 6, port >> 8, port);
     const text = Buffer.concat([stamp.subarray(0, 4), place, bytes, this.contextOf(cookie)]);
-    hmac("sha256", this.#secret, text).copy(stamp, 4, 0, stampBytes - 4);
+    this.#hmac("sha256", this.#secret, text).copy(stamp, 4, 0, stampBytes - 4);
     return stamp;
   }
 }

@@ -1,5 +1,6 @@
 // Answers as bytes (RFC 8489 section 6.3.1.1), small where anyone at all may have asked.
 
+import type { Hmac } from "../contract.ts";
 import { type Attributes, attributeTable } from "../stun/attributes.ts";
 import { reasonPhrases } from "../stun/error-codes.ts";
 import { encode, type Protection } from "../stun/message.ts";
@@ -10,7 +11,7 @@ import type { Grant, Identity, Refusal, Request } from "./request.ts";
  * The answer to a request, protected by the key of whoever sent it. Without one the sender may be anybody, and its
  * address a victim's: then there is no reason phrase, and a FINGERPRINT only where the reply stays small.
  */
-export function reply(request: Request, outcome: Grant | Refusal, identity?: Identity): Uint8Array {
+export function reply(request: Request, outcome: Grant | Refusal, identity?: Identity, hmac?: Hmac): Uint8Array {
   const { message, bytes } = request;
   const draft = {
     class: "refused" in outcome ? "error" : "success",
@@ -19,7 +20,7 @@ export function reply(request: Request, outcome: Grant | Refusal, identity?: Ide
     classic: message.classic,
     attributes: attributesOf(outcome, identity !== undefined),
   } as const;
-  const protection: Protection = { key: identity?.key, algorithm: identity?.integrity };
+  const protection: Protection = { key: identity?.key, algorithm: identity?.integrity, hmac };
   if (!message.types.includes(attributeTable.fingerprint.type)) return encode(draft, protection);
   const printed = encode(draft, { ...protection, fingerprint: true });
   const isSmall = printed.length <= bytes.length * growthLimit(message.method);

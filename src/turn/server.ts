@@ -150,7 +150,7 @@ export class TurnServer implements Machine {
       tickets: mobility ? new MobilityTickets(nonceSecret) : undefined,
       bans: new Bans(),
     };
-    const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds);
+    const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds, abilities.hmac);
     const { mustAsk = () => false } = options;
     this.#mechanism = new LongTermMechanism({
       realm,
@@ -158,6 +158,7 @@ export class TurnServer implements Machine {
       authenticate,
       usernameOf,
       mustAsk,
+      hmac: abilities.hmac,
       tokens: accessTokens && new AccessTokens(accessTokens),
       sessionAt: (tuple) => this.#turn.allocations.find(tuple)?.session,
       ownerAt: (tuple) => this.#turn.allocations.find(tuple)?.username,
@@ -378,7 +379,8 @@ export class TurnServer implements Machine {
   #conclude(request: Request, outcome: Outcome, identity?: Identity): Action[] {
     if ("postponed" in outcome) return [...outcome.postponed];
     const { tuple } = request;
-    const bytes = "replayed" in outcome ? outcome.replayed : reply(request, outcome, identity);
+    const bytes =
+      "replayed" in outcome ? outcome.replayed : reply(request, outcome, identity, this.#turn.abilities.hmac);
     if ("granted" in outcome) outcome.keep?.(bytes);
     const back = { via: tuple.via, to: tuple.from };
     const way = "granted" in outcome ? (outcome.way ?? back) : back;

@@ -1,4 +1,6 @@
+import { createHmac } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Endpoint, Listener, PlaneOptions, SocketId } from "../../src/contract.ts";
 import { nativePlane } from "../../src/dataplane/native.ts";
@@ -174,6 +176,22 @@ function describeNative(ways: Pick<NativeOptions, "threads" | "byRing">): void {
     rig.plane.perform({ do: "challenge", by: { ...challenge, answers: [tooLong] } });
     client.send(allocate(1), listener.at);
     expect(await nextHandedUp(rig)).toEqual(allocate(1));
+  });
+
+  test("makes an HMAC as node:crypto does", () => {
+    const { hmac } = rigOf().plane.abilities;
+    const text = fc.uint8Array({ maxLength: 300 });
+    fc.assert(
+      fc.property(
+        fc.constantFrom("sha1", "sha256"),
+        text,
+        fc.array(text, { maxLength: 3 }),
+        (algorithm, key, parts) => {
+          const expected = createHmac(algorithm, key).update(Buffer.concat(parts)).digest();
+          expect(hmac?.(algorithm, key, ...parts)).toEqual(expected);
+        },
+      ),
+    );
   });
 
   test("leaves it to the controller where not everybody may come in", () => {

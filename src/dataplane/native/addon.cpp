@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "engine.h"
+#include "hmac.h"
 #include "judge-binding.h"
 
 namespace sluice {
@@ -18,6 +19,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::listen>("listen"),
                            InstanceMethod<&EngineBinding::show>("show"),
                            InstanceMethod<&EngineBinding::challenge>("challenge"),
+                           InstanceMethod<&EngineBinding::hmac>("hmac"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::openRelay>("openRelay"),
                            InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
@@ -134,6 +136,19 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   /** What strangers are told, or undefined. Returns whether threads can tell them. */
   Napi::Value challenge(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), engine_->challenge(challengeOf(info[0])));
+  }
+
+  /** "sha1" or "sha256", key, parts of the text: three at most. Needs no thread. */
+  Napi::Value hmac(const Napi::CallbackInfo& info) {
+    const bool isSha256 = textOf(info[0]) == "sha256";
+    const auto bytesAt = [&](size_t at) -> Bytes {
+      if (at >= info.Length()) return {};
+      const auto bytes = info[at].As<Napi::Uint8Array>();
+      return {bytes.Data(), bytes.ByteLength()};
+    };
+    uint8_t mac[sha256Bytes];
+    (isSha256 ? hmacSha256 : hmacSha1)(mac, bytesAt(1), {bytesAt(2), bytesAt(3), bytesAt(4)});
+    return Napi::Buffer<uint8_t>::Copy(info.Env(), mac, isSha256 ? sha256Bytes : sha1Bytes);
   }
 
   /** Session, listener, address and port of the client, its ClientHello. Returns whether its thread will see to it. */

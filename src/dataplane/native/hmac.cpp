@@ -5,7 +5,7 @@
 
 #include <openssl/sha.h>
 
-#include <cstring>
+#include <algorithm>
 
 namespace sluice {
 
@@ -39,7 +39,7 @@ void hmac(uint8_t* to, Bytes key, std::initializer_list<Bytes> text) {
     Hash::add(context, key);
     Hash::end(block, context);
   } else {
-    std::memcpy(block, key.data(), key.size());
+    std::copy(key.begin(), key.end(), block);
   }
   for (uint8_t& byte : block) byte ^= 0x36;
   Hash::begin(context);
