@@ -100,6 +100,9 @@ export function describeRelayPorts(make: Make): void {
       const { listener, client, peer, relay, at } = await callee(rig);
       client.send(channelData(channel, "four"), listener);
       await peer.next();
+      // A port that something came to is closed in another way than one that only sends.
+      peer.send("back", at);
+      await client.next();
       rig.plane.perform({ do: "close-relay", relay });
       expect(rig.plane.usage(relay)).toBeUndefined();
       await until(() => rig.facts.length > 0);
@@ -107,7 +110,7 @@ export function describeRelayPorts(make: Make): void {
         {
           fact: "relay-closed",
           relay,
-          usage: { toPeer: { packets: 1, bytes: 4 }, toClient: { packets: 0, bytes: 0 } },
+          usage: { toPeer: { packets: 1, bytes: 4 }, toClient: { packets: 1, bytes: 4 } },
         },
       ]);
       rig.plane.perform({ do: "close-relay", relay });
