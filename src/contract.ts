@@ -120,6 +120,8 @@ export type Action =
       /** To a peer over IPv4: in one piece or not at all (the DF bit). Only where a plane can. */
       readonly dontFragment?: boolean;
     }
+  /** Until then answer no Binding request in place of the machine: there are clients who are to get none. */
+  | { readonly do: "hand-up-bindings"; readonly until: Millis }
   /** `mayReach` may answer otherwise than before: what it has said counts no more for what comes in indications. */
   | { readonly do: "ask-again" }
   /** Answer first Allocate requests like this from now on; without, hand them up. For planes that can. */

@@ -102,6 +102,8 @@ export interface Engine {
   route(...legs: [...client: LegArguments, ...peer: LegArguments, until: number]): boolean;
   unroute(...legs: [...client: LegArguments, ...peer: LegArguments]): void;
   expect(listener: number, address: string, port: number, until: number): void;
+  /** Has the controller answer every Binding request itself until then. */
+  handUpBindings(until: number): void;
   /** Has every Send indication handed up until the controller has sent to where it goes. */
   askAgain(): void;
   /** The leg's socket is what it leaves by. False if that could take no more. */

@@ -1,8 +1,10 @@
 // Packets that the native plane hands up lie in rings that its threads fill (native/ring.h, struct Record).
 
-import type { Endpoint } from "../contract.ts";
+import type { Endpoint, Input } from "../contract.ts";
 import { formatAddress } from "../stun/address.ts";
 import type { Engine } from "./native-addon.ts";
+
+type IcmpError = Extract<Input, { is: "icmp" }>;
 
 const headerBytes = 40;
 const at = {
@@ -26,6 +28,12 @@ export interface HandedUp {
   readonly ownAddress: number;
   readonly toPort: number;
   readonly hops: number;
+}
+
+/** Which peer it is about, and what it says (native/worker-errors.cpp). */
+export function icmpErrorOf({ from: peer, bytes }: HandedUp): Pick<IcmpError, "peer" | "type" | "code" | "data"> {
+  const error = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { peer, type: error.getUint8(0), code: error.getUint8(1), data: error.getUint32(4) };
 }
 
 /** One worker's ring of one listener. */

@@ -29,7 +29,7 @@ import { DtlsSessions } from "./native-dtls.ts";
 import { mostJoins, NativeJoins } from "./native-joins.ts";
 import { abilitiesOf, type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
-import { type HandedUp, UpRing, upKind } from "./native-rings.ts";
+import { type HandedUp, icmpErrorOf, UpRing, upKind } from "./native-rings.ts";
 import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
 import { startsLikeChannelData } from "./routes.ts";
@@ -149,8 +149,11 @@ class NativePlane implements Dataplane {
       case "expect":
         this.#expect(action);
         break;
+      case "hand-up-bindings":
+        if (!this.#isStopped) this.#engine.handUpBindings(action.until);
+        break;
       case "ask-again":
-        this.#engine.askAgain();
+        if (!this.#isStopped) this.#engine.askAgain();
         this.#flushLater();
         break;
       case "challenge":
@@ -342,12 +345,9 @@ class NativePlane implements Dataplane {
   }
 
   /** Threads have bounded how often. */
-  #hear({ socket, from: peer, bytes }: HandedUp): void {
-    const relay = this.#relays.inSlot(socket - maxListeners);
-    const { buffer, byteOffset, byteLength } = bytes;
-    const error = new DataView(buffer, byteOffset, byteLength);
-    const [type, code, data] = [error.getUint8(0), error.getUint8(1), error.getUint32(4)];
-    if (relay) this.#options.hand({ is: "icmp", relay: relay.id, peer, type, code, data });
+  #hear(handedUp: HandedUp): void {
+    const relay = this.#relays.inSlot(handedUp.socket - maxListeners);
+    if (relay) this.#options.hand({ is: "icmp", relay: relay.id, ...icmpErrorOf(handedUp) });
   }
 
   #arrive(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {

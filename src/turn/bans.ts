@@ -41,6 +41,11 @@ export class Bans {
     return all.map(({ whom, until }) => ({ whom, until })).sort((one, other) => one.until - other.until);
   }
 
+  /** When the last ban of a network ends; 0 if there is none. */
+  networksUntil(): Millis {
+    return Math.max(0, ...[...this.#networks.values()].map(({ until }) => until));
+  }
+
   holdsUser(user: string, now: Millis): boolean {
     return (this.#users.get(user)?.until ?? 0) > now;
   }

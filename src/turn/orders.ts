@@ -1,6 +1,6 @@
 // What the operator has done to allocations, and what he sees of them.
 
-import type { Action, Endpoint, Millis, Order, Transport } from "../contract.ts";
+import type { Action, Banned, Endpoint, Millis, Order, Transport } from "../contract.ts";
 import type { Allocation, RelayPort } from "./allocation.ts";
 import type { Turn } from "./turn.ts";
 
@@ -30,12 +30,20 @@ export function obey(now: Millis, order: Order, turn: Turn): Action[] {
       return end(({ ports }) => ports.some(({ relay }) => relay === order.relay));
     case "ban":
       if (!bans.add(order.whom, order.until, now)) return [];
-      return end(({ user, tuple }) => bans.holdsUser(user, now) || bans.holdsClient(tuple.from.address, now));
+      return [
+        ...bindingsOf(order.whom),
+        ...end(({ user, tuple }) => bans.holdsUser(user, now) || bans.holdsClient(tuple.from.address, now)),
+      ];
     case "lift":
       bans.lift(order.whom);
-      return [];
+      return bindingsOf(order.whom);
     case "recheck-peers":
       return recheckPeers(now, turn);
+  }
+
+  /** Planes know no bans. */
+  function bindingsOf(whom: Banned): Action[] {
+    return "network" in whom ? [{ do: "hand-up-bindings", until: bans.networksUntil() }] : [];
   }
 
   function end(isMeant: (allocation: Allocation) => boolean): Action[] {

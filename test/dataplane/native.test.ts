@@ -130,6 +130,18 @@ function describeNative(ways: Pick<NativeOptions, "threads" | "byRing">): void {
     expect(rig.plane.counters().bindings).toBe(1);
   });
 
+  test("answers no Binding request for as long as the controller is to have them all", async () => {
+    const rig = rigOf();
+    const { listener, client } = await scene(rig);
+    rig.plane.perform({ do: "hand-up-bindings", until: rig.now + 1000 });
+    client.send(binding(1), listener.at);
+    expect(await nextHandedUp(rig)).toEqual(Buffer.from(binding(1)));
+    rig.now += 1000;
+    client.send(binding(2), listener.at);
+    expect(decode(await client.next())).toMatchObject({ class: "success", transactionId: Buffer.alloc(12, 2) });
+    expect(rig.handed.isEmpty).toBe(true);
+  });
+
   test("answers strangers at one network no more Binding requests than their share, and clients with routes all", async () => {
     const rig = rigOf({}, { replyRate: { repliesPerSecond: 5, burst: 5 } });
     const on = await scene(rig);

@@ -21,7 +21,7 @@ const rounds = 10_000;
 const roundsWithMachine = 500;
 /** Some at a time, so that waiting costs nothing. */
 const roundsOverSockets = 250;
-const roundsAtOnce = 50;
+const roundsAtOnce = 10;
 /** Of ChannelData over sockets. */
 const payloads = [0, 1, 2, 3, 4, 255, 1200];
 const mostCuts = 24;

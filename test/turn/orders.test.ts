@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Banned } from "../../src/contract.ts";
+import type { Banned, Order } from "../../src/contract.ts";
 import { mintCredential } from "../../src/turn/credentials.ts";
 import { codeOf, otherPeer, peer, secret, World } from "./world.ts";
 
@@ -114,6 +114,19 @@ describe("a ban of a network", () => {
     expect(codeOf(world.client("198.51.101.1").asks("allocate", udp))).toBe(0);
     world.passes(60);
     alice.allocates();
+  });
+
+  test("has planes leave Binding requests to us until the last one ends, as one of a user does not", () => {
+    const { world } = people();
+    const until = (seconds: number) => [{ do: "hand-up-bindings", until: seconds && world.now + seconds * 1000 }];
+    const order = (order: Order) => world.hears({ is: "ordered", order });
+    const [here, there] = [{ network: "198.51.100.0/24" }, { network: "203.0.113.0/24" }];
+    expect(order({ order: "ban", whom: { user: "alice" }, until: world.now + 90_000 })).toEqual([]);
+    expect(order({ order: "ban", whom: here, until: world.now + 60_000 })).toEqual(until(60));
+    expect(order({ order: "ban", whom: there, until: world.now + 30_000 })).toEqual(until(60));
+    expect(order({ order: "lift", whom: here })).toEqual(until(30));
+    expect(order({ order: "lift", whom: there })).toEqual(until(0));
+    expect(order({ order: "lift", whom: { user: "alice" } })).toEqual([]);
   });
 
   test("of IPv6 holds for IPv6", () => {

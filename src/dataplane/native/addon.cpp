@@ -31,6 +31,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::unroute>("unroute"),
                            InstanceMethod<&EngineBinding::expect>("expect"),
                            InstanceMethod<&EngineBinding::hasRoom>("hasRoom"),
+                           InstanceMethod<&EngineBinding::handUpBindings>("handUpBindings"),
                            InstanceMethod<&EngineBinding::askAgain>("askAgain"),
                            InstanceMethod<&EngineBinding::send>("send"),
                            InstanceMethod<&EngineBinding::arrive>("arrive"),
@@ -214,6 +215,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   Napi::Value hasRoom(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), engine_->hasRoom(uint32Of(info[0])));
   }
+
+  void handUpBindings(const Napi::CallbackInfo& info) { engine_->handUpBindings(microsOf(info[0])); }
 
   void askAgain(const Napi::CallbackInfo&) { engine_->askAgain(); }
 

@@ -72,6 +72,7 @@ class Engine {
   bool route(const Leg& client, const Leg& peer, Micros until);
   void unroute(const Leg& client, const Leg& peer);
   void expect(uint32_t listener, const Endpoint& from, Micros until);
+  void handUpBindings(Micros until) { shared_.bindingsGoUpUntil.store(until, std::memory_order_relaxed); }
   /** What policy has let go counts no more for Send indications. */
   void askAgain();
   /** Out of a listener at once, else when the worker of the relay port or session gets to it. False if these can take no more. */

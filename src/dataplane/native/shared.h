@@ -75,6 +75,8 @@ struct Shared {
   std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
   Owners owners[mostOwnAddresses];
   Shortcuts shortcuts{};
+  /** Of the plane's clock: until then the controller answers every Binding request itself. */
+  std::atomic<Micros> bindingsGoUpUntil{0};
   ReplyBudget replies;
   DtlsLimits dtls{};
   /** Nanoseconds that the plane's clock is ahead of the monotonic one. */

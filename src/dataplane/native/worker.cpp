@@ -27,7 +27,8 @@ void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet,
   const auto [bytes, length, room, trafficClass] = packet;
   // Binding answers are counted as UDP's, so that over DTLS they are left to the controller.
   const bool isPlain = !isSession(socket);
-  const Shortcuts shortcuts{shared_.shortcuts.binding && isPlain, shared_.shortcuts.send, challenge_ != nullptr && isPlain};
+  const bool answersBinding = shared_.shortcuts.binding && isPlain && now_ >= shared_.bindingsGoUpUntil.load(std::memory_order_relaxed);
+  const Shortcuts shortcuts{answersBinding, shared_.shortcuts.send, challenge_ != nullptr && isPlain};
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shortcuts);
   switch (verdict.fate) {
     case Fate::answer:
