@@ -5,7 +5,6 @@
 import { getSystemErrorName } from "node:util";
 import {
   type Action,
-  type Challenge,
   type Dataplane,
   type Endpoint,
   type Input,
@@ -150,14 +149,9 @@ class NativePlane implements Dataplane {
         this.#expect(action);
         break;
       case "hand-up-bindings":
-        if (!this.#isStopped) this.#engine.handUpBindings(action.until);
-        break;
       case "ask-again":
-        if (!this.#isStopped) this.#engine.askAgain();
-        this.#flushLater();
-        break;
       case "challenge":
-        this.#challenge(action.by);
+        this.#tellThreads(action);
         break;
       case "send":
         if (this.#isElsewhere(action.via)) this.#portable.perform(action);
@@ -246,8 +240,12 @@ class NativePlane implements Dataplane {
     }
   }
 
-  #challenge(by: Challenge | undefined): void {
-    if (!this.#isStopped && this.#engine.challenge(by)) this.#flushLater();
+  #tellThreads(action: Action & { readonly do: "ask-again" | "challenge" | "hand-up-bindings" }): void {
+    if (this.#isStopped) return;
+    if (action.do === "ask-again") this.#engine.askAgain();
+    else if (action.do === "challenge") this.#engine.challenge(action.by);
+    else this.#engine.handUpBindings(action.until);
+    this.#flushLater();
   }
 
   #send({ via, to, bytes, dontFragment = false }: Action & { readonly do: "send" }): void {
