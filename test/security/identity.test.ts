@@ -34,7 +34,11 @@ describe("B1", () => {
     const counts = Array.from({ length: 7 }, () => new Array<number>(256).fill(0));
     const seen = new Set<string>();
     for (let i = 0; i < draws; i += 1) {
-      const nonce = nonces.issue(1_800_000_000_000, { address: `10.0.${i >> 8}.${i & 255}`, port: 5000 + (i % 7) }, "");
+      const nonce = nonces.issue(
+        1_800_000_000_000,
+        { address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, port: 5000 + (i % 7) },
+        "",
+      );
       seen.add(nonce);
       const mac = Buffer.from(nonce, "base64url").subarray(4);
       for (const [at, byte] of mac.entries()) {
