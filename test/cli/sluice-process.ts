@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -53,6 +53,8 @@ function start([command = "", ...args]: readonly string[], env: NodeJS.ProcessEn
   const output = () => stdout() + stderr();
   const ended = endOf(child);
   onTestFinished(async () => {
+    // A relay takes the end of its terminal for a wish to read files anew, and lives on.
+    for (const inner of childrenOf(child)) process.kill(inner, "SIGKILL");
     child.kill("SIGKILL");
     await ended;
   });
@@ -83,4 +85,10 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 async function endOf(child: ChildProcess): Promise<number | NodeJS.Signals> {
   const [code, signal] = await once(child, "close");
   return code ?? signal;
+}
+
+/** Those of a process that runs, by id. */
+function childrenOf({ pid, exitCode, signalCode }: ChildProcess): number[] {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return [];
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
 }
