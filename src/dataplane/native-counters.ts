@@ -31,6 +31,9 @@ const bindingsAt = firstDropped + dropReasons.length;
 /** Behind those, and behind what threads have got of each other's. */
 const challengesAt = bindingsAt + 2;
 
+/** Pairs that there are numbers for. */
+export const mostJoins = 8192;
+
 export class NativeCounters {
   /** Packets that the threads handed up, and that the controller was not to be bothered with. */
   flooded = 0;
@@ -40,14 +43,16 @@ export class NativeCounters {
   congested = 0;
   readonly #counters: BigUint64Array<ArrayBuffer>;
   readonly #relays: UsageTable;
+  /** Of pairs of joined connections. */
+  readonly joined = new UsageTable(mostJoins);
 
   constructor(workers: number, relays: number) {
     this.#counters = new BigUint64Array(workers * numbersPerWorker);
     this.#relays = new UsageTable(relays);
   }
 
-  get memory(): { readonly counters: ArrayBuffer; readonly usage: ArrayBuffer } {
-    return { counters: this.#counters.buffer, usage: this.#relays.memory };
+  get memory(): { readonly counters: ArrayBuffer; readonly usage: ArrayBuffer; readonly joined: ArrayBuffer } {
+    return { counters: this.#counters.buffer, usage: this.#relays.memory, joined: this.joined.memory };
   }
 
   relayed(): PlaneCounters["relayed"] {

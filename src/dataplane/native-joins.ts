@@ -1,6 +1,7 @@
 // Joined connections in the native plane: its threads carry on what is TCP at both ends (native/joins.cpp), whatever the
 // event loop does. Node's sockets stay as the hulls of the connections: nobody reads or writes them, what counts or ends
-// connections finds them as ever, and they close when the pair has ended. Ends on TLS and within the process are joins.ts's.
+// connections finds them as ever, and they close when the pair has ended. Ends on TLS and within the process are
+// joins.ts's, and pairs for which there is no room.
 
 import { strict as assert } from "node:assert";
 import { Socket } from "node:net";
@@ -9,10 +10,7 @@ import type { Millis, Usage } from "../contract.ts";
 import { breakOff, type Joined, type Joiner, type JoinOptions, Joins, type StreamEnd } from "./joins.ts";
 import type { Engine } from "./native-addon.ts";
 import type { NativeBuckets } from "./native-buckets.ts";
-import type { UsageTable } from "./native-counters.ts";
-
-/** Pairs that there are numbers for. What is beyond goes by joins.ts. */
-export const mostJoins = 8192;
+import { mostJoins, type UsageTable } from "./native-counters.ts";
 
 /** What Node has of a connection, which it documents only for its own modules. */
 interface Handle {

@@ -23,9 +23,9 @@ import { Expectations } from "./expectations.ts";
 import { HandUpBudget } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, maxListeners, owner, startEngine } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
-import { NativeCounters, UsageTable } from "./native-counters.ts";
+import { NativeCounters } from "./native-counters.ts";
 import { DtlsSessions } from "./native-dtls.ts";
-import { mostJoins, NativeJoins } from "./native-joins.ts";
+import { NativeJoins } from "./native-joins.ts";
 import { abilitiesOf, type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, icmpErrorOf, UpRing, upKind } from "./native-rings.ts";
@@ -80,9 +80,7 @@ class NativePlane implements Dataplane {
     this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
-    const joined = new UsageTable(mostJoins);
-    const all = { ...engine, ...this.#counters.memory, joined: joined.memory };
-    this.#engine = startEngine(all, () => this.#wake());
+    this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#wake());
     this.abilities = abilitiesOf(this.#engine, options, (relay) => this.#hasRoom(relay));
     this.#engine.flush(options.now(), false);
     this.#crossings = this.#ringsOf(crossings);
@@ -91,7 +89,7 @@ class NativePlane implements Dataplane {
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
     this.#dtls = new DtlsSessions(this.#engine, options, dtls);
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
-    this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: joined });
+    this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: this.#counters.joined });
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
     this.#portable = portablePlane(
       inside,
