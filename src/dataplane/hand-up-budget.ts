@@ -35,10 +35,13 @@ export class HandUpBudget {
     this.#mostMillis = shareOfTime * sliceMillis;
   }
 
-  /** Whether one more packet from this address goes up; if so, it is spent. */
-  admits(address: string, now: Millis): boolean {
+  /**
+   * Whether one more packet from this address goes up; if so, it is spent. The share of time is asked of datagrams alone:
+   * over a stream nobody asks again, and nobody forges his address.
+   */
+  admits(address: string, now: Millis, isDatagram = true): boolean {
     if (now >= this.#sliceEnds) this.#beginSlice(now);
-    if (this.#millis >= this.#mostMillis && this.#total >= inAnyCase) return false;
+    if (isDatagram && this.#millis >= this.#mostMillis && this.#total >= inAnyCase) return false;
     const spent = this.#spent.get(address) ?? 0;
     if (this.#total >= this.#inTotal || spent >= this.#perAddress) return false;
     this.#spent.set(address, spent + 1);

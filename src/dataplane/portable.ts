@@ -230,7 +230,8 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   #handUp(input: Extract<Input, { is: "datagram" | "stray" }>, now: Millis): void {
-    if (!this.#budget.admits(input.from.address, now)) {
+    const isDatagram = input.is === "stray" || input.on.transport === "udp";
+    if (!this.#budget.admits(input.from.address, now, isDatagram)) {
       this.#tally.drop("flooded");
       return;
     }

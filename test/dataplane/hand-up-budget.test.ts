@@ -48,4 +48,11 @@ describe("the hand-up budget", () => {
     expect(handedUp(300, 0.25)).toBe(100);
     expect(handedUp(400, 0.25)).toBe(200);
   });
+
+  test("takes what comes by streams also when its time is over, for nobody asks again there", () => {
+    const budget = new HandUpBudget({ perAddress: 10_000, inTotal: 10_000, shareOfTime: 0.5 });
+    while (budget.admits("192.0.2.1", 0)) budget.took(1);
+    expect(budget.admits("192.0.2.1", 0, false)).toBe(true);
+    expect(budget.admits("192.0.2.1", 0)).toBe(false);
+  });
 });
