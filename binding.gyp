@@ -16,9 +16,12 @@
         "src/dataplane/native/judge.cpp",
         "src/dataplane/native/orders.cpp",
         "src/dataplane/native/outbox.cpp",
+        "src/dataplane/native/streams-out.cpp",
+        "src/dataplane/native/streams.cpp",
         "src/dataplane/native/turns.cpp",
         "src/dataplane/native/worker-dtls.cpp",
         "src/dataplane/native/worker-errors.cpp",
+        "src/dataplane/native/worker-streams.cpp",
         "src/dataplane/native/worker.cpp"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

@@ -7,6 +7,7 @@ import { HandshakeCutter } from "../socks5/handshake.ts";
 import { decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { Deframer, type FrameLimits, pad } from "../stun/stream.ts";
+import type { ClientStream } from "./client-stream.ts";
 import type { StreamEnd } from "./joins.ts";
 
 /** Bytes that may wait behind a socket that takes no more: of media a moment of video, of answers what nobody needs. */
@@ -19,10 +20,21 @@ const strangersFrames: FrameLimits = { messageBytes: 4096, channelDataBytes: -1 
 /** For who had something: what was under way when that ended is dropped, and no reason to hang up. */
 const formersFrames: FrameLimits = { messageBytes: 4096, channelDataBytes: 4096 };
 
+/** For how long a connection may be silent. */
+export interface SilenceLimits {
+  /** For a connection that has not yet sent one complete frame. */
+  readonly firstFrameMillis: Millis;
+  /** For one that has been answered and has nothing here. */
+  readonly strangerIdleMillis: Millis;
+  /** For one that says nothing and that no route runs over. Longer than the ten minutes of a default allocation. */
+  readonly idleMillis: Millis;
+}
+
 export interface ConnectionOptions {
   readonly id: SocketId;
   readonly listener: Listener;
   readonly client: Endpoint;
+  readonly limits: SilenceLimits;
   readonly now: () => Millis;
   /** Whether a route runs over this connection. */
   readonly isInUse: (connection: SocketId) => boolean;
@@ -31,11 +43,10 @@ export interface ConnectionOptions {
   readonly lost: () => void;
 }
 
-export class Connection {
+export class Connection implements ClientStream {
   readonly id: SocketId;
   readonly listener: Listener;
   readonly client: Endpoint;
-  /** Relay ports that are open for it. */
   readonly relays = new Set<SocketId>();
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
@@ -65,21 +76,29 @@ export class Connection {
     socket.on("drain", this.#drainQueues);
   }
 
-  /** Since when no complete frame has come, and whether there ever was one. */
-  get silence(): { readonly since: Millis; readonly hasHeard: boolean } {
-    return { since: this.#heardAt, hasHeard: this.#hasHeard };
+  gain(relay: SocketId): void {
+    this.relays.add(relay);
+  }
+
+  lose(relay: SocketId): void {
+    this.relays.delete(relay);
+  }
+
+  isOverdue(now: Millis): boolean {
+    const { firstFrameMillis, strangerIdleMillis, idleMillis } = this.#options.limits;
+    const mayIdle = this.#isStrangers ? strangerIdleMillis : idleMillis;
+    return now - this.#heardAt >= (this.#hasHeard ? mayIdle : firstFrameMillis) && !this.#isInUse;
   }
 
   /** Has neither a relay port nor a route, so it may as well be anybody's. */
-  get isStrangers(): boolean {
-    return this.relays.size === 0 && !this.isInUse;
+  get #isStrangers(): boolean {
+    return this.relays.size === 0 && !this.#isInUse;
   }
 
-  get isInUse(): boolean {
+  get #isInUse(): boolean {
     return this.#isReleased || this.#options.isInUse(this.id);
   }
 
-  /** Harmless when the client is gone. */
   sendMedia(frame: Uint8Array): void {
     if (!this.#isFull) this.#write(frame);
     else {
@@ -88,7 +107,6 @@ export class Connection {
     }
   }
 
-  /** Answers wait before any media. Who asks on and reads no answers is hung up on. */
   sendAnswer(frame: Uint8Array): void {
     if (!this.#isFull || this.#isReleased) this.#write(frame);
     else {
@@ -99,12 +117,11 @@ export class Connection {
     this.#isAwaitingAnswer = false;
   }
 
-  /** Gives the stream away, and what came behind the last frame. An answer can still be sent before anybody else writes. */
-  release(): StreamEnd {
+  release(): Promise<StreamEnd> {
     this.#isReleased = true;
     this.#socket.off("data", this.#receiveChunk).off("drain", this.#drainQueues).pause();
     for (const queue of [this.#answers, this.#media]) while (queue.bytes > 0) this.#write(queue.take());
-    return { stream: this.#socket, early: this.#cutter.takeRest() };
+    return Promise.resolve({ stream: this.#socket, early: this.#cutter.takeRest() });
   }
 
   hangUp(): void {
@@ -117,7 +134,7 @@ export class Connection {
   }
 
   #cut(): void {
-    const { isStrangers } = this;
+    const isStrangers = this.#isStrangers;
     if (!isStrangers) this.#framesWithoutRelay = formersFrames;
     while (!this.#isReleased && !this.#isAwaitingAnswer) {
       const frame = this.#cutter.next(isStrangers ? this.#framesWithoutRelay : undefined);
@@ -151,8 +168,12 @@ export class Connection {
 }
 
 /** Behind a ConnectionBind come bytes for the peer, if it is granted (RFC 6062 section 5.4). A broken one is not answered. */
-function asksToBind(frame: Uint8Array): boolean {
-  return frame[0] === 0 && frame[1] === Method.connectionBind && decode(frame) !== undefined;
+export function asksToBind(frame: Uint8Array): boolean {
+  return isLikeBind(frame) && decode(frame) !== undefined;
+}
+
+export function isLikeBind(frame: Uint8Array): boolean {
+  return frame[0] === 0 && frame[1] === Method.connectionBind;
 }
 
 class FrameQueue {

@@ -4,14 +4,17 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import load from "node-gyp-build";
-import { type Challenge, type Hmac, Unavailable } from "../contract.ts";
+import { type Challenge, type Hmac, type Transport, Unavailable } from "../contract.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 
 /** Sockets are numbers here: listeners in the order they are opened, then relay ports by their slot. */
 export const maxListeners = 32;
-/** Sessions over DTLS are numbered from here. */
+/** Sessions over DTLS are numbered from here, and streams from there. */
 export const firstSession = 0x8000_0000;
+export const firstStream = 0xc000_0000;
+/** Transports of clients, as threads number them. */
+export const transports: readonly Transport[] = ["udp", "dtls", "tcp", "tls"];
 
 /** Framing as a number: 0 for bare, 1 for indications, else the channel. */
 export type LegArguments = readonly [
@@ -42,13 +45,21 @@ export interface EngineOptions {
     readonly handshakeMillis: number;
     readonly idleMillis: number;
   };
+  readonly streams: {
+    readonly streams: number;
+    /** In one thread. */
+    readonly waitingBytes: number;
+    readonly firstFrameMillis: number;
+    readonly strangerIdleMillis: number;
+    readonly idleMillis: number;
+  };
   readonly answersBinding: boolean;
   readonly forwardsSends: boolean;
   /** What strangers at one network get of answers to Binding requests. */
   readonly replies: { readonly intervalNanos: number; readonly burst: number };
   /** Whether to receive through io_uring where the kernel has it. */
   readonly byRing: boolean;
-  /** 24 64-bit numbers a worker: see `counters.h`. */
+  /** 48 64-bit numbers a worker: see `counters.h`. */
   readonly counters: ArrayBuffer;
   /** 4 64-bit numbers a slot. */
   readonly usage: ArrayBuffer;
@@ -77,6 +88,18 @@ export interface Engine {
   hmac: Hmac;
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
+  /**
+   * Takes over what is behind this descriptor, which stays the caller's, with what was read of it before. 0 or an errno.
+   * Each call below holds for what comes after it.
+   */
+  adopt(stream: number, fd: number, client: string, clientPort: number, early: Uint8Array): number;
+  /** Whether its client has relay ports, and of those some that excuse any silence. */
+  ownStream(stream: number, hasRelay: boolean, mayBeSilent: boolean): void;
+  /** Its ConnectionBind has been answered. */
+  resume(stream: number): void;
+  /** Hands it up once everything sent has left. */
+  releaseStream(stream: number): void;
+  hangUp(stream: number): void;
   /** 0 or an errno. */
   openRelay(
     ...relay: [
@@ -87,7 +110,7 @@ export interface Engine {
       client: string,
       clientPort: number,
       buckets: readonly number[],
-      isDtls: boolean,
+      transport: number,
     ]
   ): number;
   closeRelay(slot: number): void;

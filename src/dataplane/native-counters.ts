@@ -1,21 +1,17 @@
 // Counters of the native plane, read where its threads write them (native/counters.h), without a call.
 
 import type { DropReason, PlaneCounters, Traffic, Usage } from "../contract.ts";
+import { transports } from "./native-addon.ts";
 
-const numbersPerWorker = 32;
+const numbersPerWorker = 48;
 const numbersPerUsage = 4;
 
+const families = [4, 6] as const;
+const directions = ["to-peer", "to-client"] as const;
 /** In the order of `Counters::relayed`. */
-const rows = [
-  { transport: "udp", family: 4, direction: "to-peer" },
-  { transport: "udp", family: 4, direction: "to-client" },
-  { transport: "udp", family: 6, direction: "to-peer" },
-  { transport: "udp", family: 6, direction: "to-client" },
-  { transport: "dtls", family: 4, direction: "to-peer" },
-  { transport: "dtls", family: 4, direction: "to-client" },
-  { transport: "dtls", family: 6, direction: "to-peer" },
-  { transport: "dtls", family: 6, direction: "to-client" },
-] as const;
+const rows = transports.flatMap((transport) =>
+  families.flatMap((family) => directions.map((direction) => ({ transport, family, direction }))),
+);
 const firstDropped = rows.length * 2;
 /** In the order of `Drop`. */
 const dropReasons = [

@@ -4,8 +4,9 @@ import { availableParallelism } from "node:os";
 import type { PlaneAbilities, PlaneOptions, SocketId } from "../contract.ts";
 import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
-import type { Engine, EngineOptions } from "./native-addon.ts";
+import { type Engine, type EngineOptions, transports } from "./native-addon.ts";
 import { type DtlsLimits, dtlsLimits } from "./native-dtls.ts";
+import { type StreamLimits, streamLimits } from "./stream.ts";
 
 export interface NativeOptions {
   /** One thread each; as many as this machine has cores if not said. */
@@ -22,6 +23,7 @@ export interface NativeOptions {
   readonly byRing?: boolean;
   readonly handUp?: HandUpLimits;
   readonly dtls?: DtlsLimits;
+  readonly streams?: StreamLimits;
   /** Microseconds, for tests that own the time: it stands still unless this is set. */
   readonly clock?: BigInt64Array<ArrayBuffer>;
 }
@@ -35,24 +37,31 @@ const leastWays = 131_072;
 /** One for its allocation and one for its user, and as much again for what flows back after a relay port was closed. */
 const bucketsPerRelay = 4;
 
+/**
+ * That may wait for clients on streams that read slowly, and for the rest of what they began to say, in all. Who reads
+ * nothing gets an eighth of what is free at most.
+ */
+const waitingBytes = 512 * 1024 * 1024;
+
 export interface Settled {
   readonly threads: number;
   readonly relays: number;
   readonly buckets: number;
   readonly handUp: HandUpLimits;
   readonly dtls: DtlsLimits;
+  readonly streams: StreamLimits;
   readonly engine: Omit<EngineOptions, "counters" | "usage" | "joined">;
 }
 
-/** Threads take no packets for clients on streams, and do not know who may not come in and is not to be answered. */
+/** Threads do not know who may not come in and is not to be answered. */
 export function abilitiesOf(
   engine: Engine,
   { mayEnter }: Pick<PlaneOptions, "mayEnter">,
   hasRoom: (relay: SocketId) => boolean,
 ): PlaneAbilities {
   return {
-    changesTransport: false,
-    dontFragment: ["udp", "dtls"],
+    changesTransport: true,
+    dontFragment: transports,
     hasRoom,
     hmac: (algorithm, key, ...parts) => engine.hmac(algorithm, key, ...parts),
     challenges: mayEnter === undefined,
@@ -63,14 +72,15 @@ export function abilitiesOf(
 export function settle(native: NativeOptions): Settled {
   const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
   const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true, byRing = true } = native;
-  const { handUp = handUpLimits, dtls = dtlsLimits, clock } = native;
+  const { handUp = handUpLimits, dtls = dtlsLimits, streams = streamLimits, clock } = native;
   const buckets = relays * bucketsPerRelay;
   const ways = relays * waysPerRelay;
   const waysEach = Math.max(Math.ceil(ways / threads), Math.min(ways, leastWays));
   const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
   const dtlsEach = { ...dtls, handshakes: Math.ceil(dtls.handshakes / threads) };
+  const streamsEach = { ...streams, streams: streams.connections, waitingBytes: Math.ceil(waitingBytes / threads) };
   const sizes = { workers: threads, relays, ways: waysEach, buckets };
   const shortcuts = { answersBinding, replies, forwardsSends };
-  const engine = { ...sizes, ...shortcuts, byRing, dtls: dtlsEach, clock: clock?.buffer };
-  return { threads, relays, buckets, handUp, dtls, engine };
+  const engine = { ...sizes, ...shortcuts, byRing, dtls: dtlsEach, streams: streamsEach, clock: clock?.buffer };
+  return { threads, relays, buckets, handUp, dtls, streams, engine };
 }

@@ -11,10 +11,11 @@ import type {
   RelayPortWish,
   SocketId,
   TrafficLimit,
+  Transport,
 } from "../contract.ts";
 import { familyOf } from "../contract.ts";
 import { canonicalAddress } from "./endpoint.ts";
-import { type Engine, noOwnAddress, owner } from "./native-addon.ts";
+import { type Engine, noOwnAddress, owner, transports } from "./native-addon.ts";
 import type { NativeBuckets } from "./native-buckets.ts";
 import type { RelayPort, RelayPorts, RelayPortsByFamily } from "./relay-ports.ts";
 
@@ -30,7 +31,7 @@ interface Berth {
 interface Wants {
   readonly ports: RelayPorts;
   readonly buckets: readonly number[];
-  readonly isDtls: boolean;
+  readonly transport: Transport;
 }
 
 export interface NativeRelay extends Berth {
@@ -129,15 +130,18 @@ export class NativeRelays {
     }
   }
 
-  /** For a client over DTLS or not. Undefined if it was closed meanwhile. */
-  async open(wanted: OpenRelay, isDtls: boolean): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+  /** For a client on this transport. Undefined if it was closed meanwhile. */
+  async open(
+    wanted: OpenRelay,
+    transport: Transport,
+  ): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
     const { relay: id, family, limits = [] } = wanted;
     const ports = this.#ports.get(family);
     if (!ports) return "no-such-family";
     const buckets = this.#limits.hold(limits);
     if (!buckets) return "exhausted";
     this.#opening.add(id);
-    const berth = await this.#bind(wanted, { ports, buckets, isDtls });
+    const berth = await this.#bind(wanted, { ports, buckets, transport });
     if (!berth) {
       this.#limits.release(limits);
       return this.#opening.delete(id) ? "exhausted" : undefined;
@@ -263,10 +267,10 @@ export class NativeRelays {
   #try(
     { slot, drawn, reach: { bind, external } }: Berth,
     client: Endpoint,
-    { ports, buckets, isDtls }: Wants,
+    { ports, buckets, transport }: Wants,
   ): "bound" | "taken" | "impossible" {
     const where = [slot, bind, drawn.port, external] as const;
-    const error = this.#engine.openRelay(...where, client.address, client.port, buckets, isDtls);
+    const error = this.#engine.openRelay(...where, client.address, client.port, buckets, transports.indexOf(transport));
     if (error === 0) return "bound";
     this.#freeSlots.push(slot);
     const isTaken = error === EADDRINUSE || error === EACCES;

@@ -13,16 +13,16 @@ const at = {
 } as const;
 
 /** What is handed up: the enum UpKind of worker.h. */
-export const upKind = { datagram: 0, knock: 1, ended: 2, icmp: 3 } as const;
+export const upKind = { datagram: 0, knock: 1, ended: 2, icmp: 3, released: 4 } as const;
 
 /** What one ring may hold: some thousand requests. More at once is a flood. */
 const ringBytes = 256 * 1024;
 
 export interface HandedUp {
   readonly from: Endpoint;
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
   readonly kind: number;
-  /** The session or the relay port that it is about, if it is. */
+  /** The session, the stream or the relay port that it is about, if it is. */
   readonly socket: number;
   /** Only of crossings: for which port of which own address, and over how many relay ports it came. */
   readonly ownAddress: number;
@@ -87,4 +87,9 @@ export class UpRing {
     const length = this.#bytes.readUInt8(offset + at.family) === 4 ? 4 : 16;
     return formatAddress(this.#bytes.subarray(offset + at.address, offset + at.address + length));
   }
+}
+
+/** One of each worker. */
+export function upRings(engine: Engine, workers: number, listener: number): UpRing[] {
+  return Array.from({ length: workers }, (_, worker) => new UpRing(engine, worker, listener));
 }

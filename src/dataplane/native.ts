@@ -1,6 +1,6 @@
 // The plane for production on Linux: threads in C++ (native/) move the packets, and JavaScript hears only of what no
-// route takes. Clients on streams, and the relay ports that are for them, are the portable plane's, held inside; what they
-// are joined with, threads carry on.
+// route takes. What accepts streams, connects them to peers or hands up strays is the portable plane's, held inside; what
+// streams are joined with, threads carry on.
 
 import { getSystemErrorName } from "node:util";
 import {
@@ -18,26 +18,28 @@ import {
   Unavailable,
   type Usage,
 } from "../contract.ts";
+import type { Adopt } from "./client-stream.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { Expectations } from "./expectations.ts";
 import { HandUpBudget } from "./hand-up-budget.ts";
-import { type Engine, type LegArguments, maxListeners, owner, startEngine } from "./native-addon.ts";
+import { type Engine, type LegArguments, maxListeners, startEngine } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters } from "./native-counters.ts";
+import { Delegations } from "./native-delegations.ts";
 import { DtlsSessions } from "./native-dtls.ts";
+import { Flushes } from "./native-flushes.ts";
 import { NativeJoins } from "./native-joins.ts";
 import { abilitiesOf, type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
-import { type HandedUp, icmpErrorOf, UpRing, upKind } from "./native-rings.ts";
-import { type Neighbour, portableLimits, portablePlane } from "./portable.ts";
+import { type HandedUp, icmpErrorOf, type UpRing, upKind, upRings } from "./native-rings.ts";
+import { NativeStreams } from "./native-streams.ts";
+import { type Neighbour, portablePlane } from "./portable.ts";
 import { relayPortsByFamily } from "./relay-ports.ts";
 import { startsLikeChannelData } from "./routes.ts";
 import type { StreamingPlaneOptions } from "./stream.ts";
 
-/** The ring of packets for relay ports of another plane and of ICMP errors, beside one for each listener. */
-const crossings = maxListeners;
-/** How long a thread that sleeps may go without hearing that a relay port is to be closed. */
-const lazyFlushMillis = 10;
+/** The ring of packets for relay ports of another plane and of ICMP errors, and that of streams, beside one for each listener. */
+const [crossings, streamsUp] = [maxListeners, maxListeners + 1];
 /** Throws `Unavailable` with the reason why this machine cannot have it. */
 export function nativePlane(options: StreamingPlaneOptions, native: NativeOptions = {}): Dataplane {
   return new NativePlane(options, native);
@@ -55,6 +57,7 @@ class NativePlane implements Dataplane {
   readonly #options: StreamingPlaneOptions;
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
+  readonly #flushes: Flushes;
   readonly #threads: number;
   readonly #budget: HandUpBudget;
   readonly #listeners = new Map<SocketId, OwnListener>();
@@ -62,40 +65,42 @@ class NativePlane implements Dataplane {
   readonly #expected = new Expectations();
   readonly #relays: NativeRelays;
   readonly #dtls: DtlsSessions;
+  readonly #streams: NativeStreams;
   readonly #crossings: readonly UpRing[];
   readonly #joins: NativeJoins;
+  readonly #streamsUp: readonly UpRing[];
   readonly #portable: Dataplane & Neighbour;
-  /** Of the portable plane. */
+  /** Of the portable plane, and its own. */
   readonly #connections = new Set<SocketId>();
-  /** Relay ports of UDP that the portable plane opened for them or since they hand up, or will, and where, as peers see it. */
-  readonly #delegated = new Map<SocketId, Endpoint | undefined>();
-  #urgentFlush: NodeJS.Immediate | undefined;
-  #lazyFlush: NodeJS.Timeout | undefined;
+  /** For those, and for whoever hands up. */
+  readonly #delegated: Delegations;
   #isClosed = false;
   #isStopped = false;
 
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
-    const { threads, relays, buckets, handUp, dtls, engine } = settle(native);
+    const { threads, relays, buckets, handUp, dtls, streams, engine } = settle(native);
     this.#options = options;
     this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#wake());
     this.abilities = abilitiesOf(this.#engine, options, (relay) => this.#hasRoom(relay));
-    this.#engine.flush(options.now(), false);
-    this.#crossings = this.#ringsOf(crossings);
+    this.#flushes = new Flushes(this.#engine, options.now);
+    this.#flushes.now(false);
+    this.#crossings = upRings(this.#engine, threads, crossings);
+    this.#streamsUp = upRings(this.#engine, threads, streamsUp);
     const ports = relayPortsByFamily(options);
     const limits = new NativeBuckets(this.#engine, buckets);
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
+    this.#delegated = new Delegations(this.#relays);
     this.#dtls = new DtlsSessions(this.#engine, options, dtls);
+    this.#streams = new NativeStreams(this.#engine, options, engine.streams.streams, () => this.#flushes.soon());
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: this.#counters.joined });
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
-    this.#portable = portablePlane(
-      inside,
-      { ...portableLimits, handUp },
-      { neighbour, ports, limits, joins: this.#joins },
-    );
+    const adopt: Adopt = (arrival) => arrival.listener.transport === "tcp" && this.#streams.adopt(arrival);
+    const around = { neighbour, ports, limits, joins: this.#joins, adopt };
+    this.#portable = portablePlane(inside, { streams, handUp }, around);
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
@@ -103,7 +108,7 @@ class NativePlane implements Dataplane {
     if (transport === "dtls") this.#dtls.show(this.#options.entrance?.certificates);
     const index = this.#listeners.size;
     if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
-    const rings = this.#ringsOf(index);
+    const rings = upRings(this.#engine, this.#threads, index);
     const port = this.#engine.listen(index, at.address, at.port, transport === "dtls");
     if (port < 0) {
       const cause = Object.assign(new Error(`bind ${getSystemErrorName(port)}`), { code: getSystemErrorName(port) });
@@ -115,7 +120,7 @@ class NativePlane implements Dataplane {
       at: { address: canonicalAddress(at.address), port },
     };
     this.#listeners.set(listener.socket, { listener, index, rings });
-    this.#engine.flush(this.#options.now(), false);
+    this.#flushes.now(false);
     return listener;
   }
 
@@ -130,10 +135,7 @@ class NativePlane implements Dataplane {
         this.#closeRelay(action);
         break;
       case "assign-relay":
-      case "connect":
-      case "join":
-      case "hang-up":
-        this.#portable.perform(action);
+        this.#assignRelay(action);
         break;
       case "route":
         if (action.legs.some(({ socket }) => this.#isElsewhere(socket))) this.#portable.perform(action);
@@ -157,6 +159,9 @@ class NativePlane implements Dataplane {
         break;
       case "report":
         this.#options.report(action.fact);
+        break;
+      default:
+        this.#portable.perform(action);
     }
   }
 
@@ -180,10 +185,9 @@ class NativePlane implements Dataplane {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#relays.closeAll();
-    this.#engine.flush(this.#options.now(), true);
+    this.#flushes.now(true);
     await Promise.all([this.#relays.allClosed(), this.#portable.close()]);
-    clearImmediate(this.#urgentFlush);
-    clearTimeout(this.#lazyFlush);
+    this.#flushes.stop();
     this.#isStopped = true;
     this.#engine.stop();
   }
@@ -191,18 +195,29 @@ class NativePlane implements Dataplane {
   async #openRelay(action: Action & { readonly do: "open-relay" }): Promise<void> {
     const { hand } = this.#options;
     const { relay: id } = action;
-    const opened = await this.#relays.open(action, this.#dtls.find(action.via) !== undefined);
-    this.#flushLater();
+    const transport = this.#dtls.find(action.via) ? "dtls" : this.#streams.find(action.via)?.listener.transport;
+    const opened = await this.#relays.open(action, transport ?? "udp");
+    this.#flushes.later();
     if (opened === undefined || this.#isClosed) return;
     if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
-    else hand({ is: "relay-opened", relay: id, at: opened.at });
+    else {
+      this.#streams.assign(id, action.via);
+      hand({ is: "relay-opened", relay: id, at: opened.at });
+    }
   }
 
   #closeRelay(action: Action & { readonly do: "close-relay" }): void {
     if (this.#delegated.has(action.relay)) {
-      this.#disown(action.relay);
+      this.#delegated.remove(action.relay);
       this.#portable.perform(action);
-    } else if (this.#relays.close(action.relay)) this.#flushLater();
+    } else if (this.#relays.close(action.relay)) {
+      this.#streams.assign(action.relay);
+      this.#flushes.later();
+    } else this.#portable.perform(action);
+  }
+
+  #assignRelay(action: Action & { readonly do: "assign-relay" }): void {
+    if (this.#relays.find(action.relay)) this.#streams.assign(action.relay, action.via);
     else this.#portable.perform(action);
   }
 
@@ -211,7 +226,7 @@ class NativePlane implements Dataplane {
     const [from, to] = [this.#argumentsOf(client, true), this.#argumentsOf(peer, client.framing !== "indication")];
     if (!from || !to) return;
     if (!this.#engine.route(...from, ...to, Math.min(client.until, peer.until))) this.#counters.congested += 1;
-    this.#flushLater();
+    this.#flushes.later();
   }
 
   #hasRoom(relay: SocketId): boolean {
@@ -223,18 +238,18 @@ class NativePlane implements Dataplane {
     const [from, to] = [this.#argumentsOf(client, false), this.#argumentsOf(peer, false)];
     if (!from || !to) return;
     this.#engine.unroute(...from, ...to);
-    this.#flushLater();
+    this.#flushes.later();
   }
 
   #expect(action: Action & { readonly do: "expect" }): void {
     const { via, from, until } = action;
-    const socket = this.#listeners.get(via)?.index ?? this.#dtls.find(via)?.socket;
+    const socket = this.#listeners.get(via)?.index ?? this.#connectionOf(via)?.socket;
     if (socket === undefined) this.#portable.perform(action);
     else if (!this.#isClosed) {
       this.#expected.expire(this.#options.now());
       this.#expected.expect(via, from, until);
       this.#engine.expect(socket, from.address, from.port, until);
-      this.#flushLater();
+      this.#flushes.later();
     }
   }
 
@@ -243,45 +258,37 @@ class NativePlane implements Dataplane {
     if (action.do === "ask-again") this.#engine.askAgain();
     else if (action.do === "challenge") this.#engine.challenge(action.by);
     else this.#engine.handUpBindings(action.until);
-    this.#flushLater();
+    this.#flushes.later();
   }
 
   #send({ via, to, bytes, dontFragment = false }: Action & { readonly do: "send" }): void {
+    const stream = this.#streams.find(via);
+    if (stream) {
+      stream.sendAnswer(bytes);
+      return;
+    }
     const leg = this.#argumentsOf({ socket: via, peer: to, framing: "bare" }, true);
     if (!leg) return;
     if (!this.#engine.send(...leg, bytes, dontFragment)) this.#counters.congested += 1;
-    if (leg[0] >= maxListeners) this.#flushSoon();
+    if (leg[0] >= maxListeners) this.#flushes.soon();
   }
 
   /** Undefined for sockets that are closed. Policy is asked for peers, not for clients, and only where packets leave. */
   #argumentsOf({ socket, peer, framing }: Omit<Leg, "until">, mayLeave: boolean): LegArguments | undefined {
     if (this.#isClosed) return undefined;
     const relay = this.#relays.find(socket);
-    const session = this.#dtls.find(socket);
-    const number = relay ? maxListeners + relay.slot : (session?.socket ?? this.#listeners.get(socket)?.index);
+    const connection = this.#connectionOf(socket);
+    const number = relay ? maxListeners + relay.slot : (connection?.socket ?? this.#listeners.get(socket)?.index);
     if (number === undefined) return undefined;
     const isAllowed = mayLeave && (!relay || this.#options.mayReach(peer));
     const code = framing === "bare" ? 0 : framing === "indication" ? 1 : framing;
-    const { address, port } = session?.client ?? peer;
+    const { address, port } = connection?.client ?? peer;
     return [number, code, address, port, isAllowed, this.#relays.ownAddress(address)];
   }
 
-  /** For what threads have to send: they are woken once for all of it. */
-  #flushSoon(): void {
-    if (this.#isStopped) return;
-    this.#urgentFlush ??= setImmediate(() => {
-      this.#urgentFlush = undefined;
-      this.#engine.flush(this.#options.now(), false);
-    });
-  }
-
-  /** For all else: it holds at once for packets that arrive from now on, whenever the thread hears of it. */
-  #flushLater(): void {
-    if (this.#isStopped) return;
-    this.#lazyFlush ??= setTimeout(() => {
-      this.#lazyFlush = undefined;
-      this.#engine.flush(this.#options.now(), true);
-    }, lazyFlushMillis);
+  /** A session or a stream. */
+  #connectionOf(id: SocketId): { readonly socket: number; readonly client: Endpoint } | undefined {
+    return this.#dtls.find(id) ?? this.#streams.find(id);
   }
 
   #wake(): void {
@@ -292,6 +299,7 @@ class NativePlane implements Dataplane {
     for (const on of this.#listeners.values()) {
       for (const ring of on.rings) ring.drain((handedUp) => this.#take(on, handedUp));
     }
+    for (const ring of this.#streamsUp) ring.drain((handedUp) => this.#takeOfStream(handedUp));
     for (const ring of this.#crossings) {
       ring.drain((crossing) => (crossing.kind === upKind.icmp ? this.#hear(crossing) : this.#cross(crossing)));
     }
@@ -312,7 +320,7 @@ class NativePlane implements Dataplane {
     const { kind, from, bytes, socket } = handedUp;
     if (kind === upKind.knock) {
       this.#refuse(this.#dtls.admit(index, from, bytes));
-      this.#flushSoon();
+      this.#flushes.soon();
     } else if (kind === upKind.ended) {
       const session = this.#dtls.ended(socket);
       if (session) this.#options.hand({ is: "hung-up", via: session.id });
@@ -320,12 +328,24 @@ class NativePlane implements Dataplane {
       this.#handUp(listener, listener.transport === "dtls" ? this.#dtls.spoke(socket)?.id : listener.socket, handedUp);
   }
 
+  #takeOfStream(handedUp: HandedUp): void {
+    const { kind, bytes, socket } = handedUp;
+    if (kind === upKind.released) this.#streams.released(socket, bytes);
+    else if (this.#isClosed) return;
+    else if (kind === upKind.ended) this.#streams.ended(socket);
+    else {
+      const stream = this.#streams.at(socket);
+      stream?.heard(bytes);
+      if (stream) this.#handUp(stream.listener, stream.id, handedUp);
+    }
+  }
+
   #handUp(on: Listener, via: SocketId | undefined, { from, bytes, socket }: HandedUp): void {
     if (via === undefined) return;
     const now = this.#options.now();
     const goesUp = !startsLikeChannelData(bytes) || this.#expected.has(via, from, now);
     if (this.#options.mayEnter?.(from.address) === false) this.#refuse("forbidden-client");
-    else if (!this.#budget.admits(from.address, now)) this.#refuse("flooded");
+    else if (!this.#budget.admits(from.address, now, on.transport !== "tcp")) this.#refuse("flooded");
     else if (!goesUp) this.#arriveAt(socket, from, bytes, 0);
     else this.#options.hand({ is: "datagram", on, via, from, bytes });
   }
@@ -356,7 +376,7 @@ class NativePlane implements Dataplane {
   /** The thread judges it again, after everything that it has been told so far. */
   #arriveAt(socket: number, from: Endpoint, bytes: Uint8Array, hops: number): void {
     if (!this.#engine.arrive(socket, from.address, from.port, bytes, hops)) this.#counters.congested += 1;
-    this.#flushSoon();
+    this.#flushes.soon();
   }
 
   #isElsewhere(socket: SocketId): boolean {
@@ -364,31 +384,15 @@ class NativePlane implements Dataplane {
   }
 
   #delegate(action: Action & { readonly do: "open-relay" }): void {
-    this.#delegated.set(action.relay, undefined);
+    this.#delegated.add(action.relay);
     this.#portable.perform(action);
   }
 
   #handFromPortable(input: Input): void {
     if (input.is === "datagram") this.#connections.add(input.via);
     else if (input.is === "hung-up") this.#connections.delete(input.via);
-    else if (input.is === "relay-failed") this.#delegated.delete(input.relay);
-    else if (input.is === "relay-opened" && this.#delegated.has(input.relay)) this.#own(input.relay, input.at);
+    else if (input.is === "relay-failed") this.#delegated.remove(input.relay);
+    else if (input.is === "relay-opened") this.#delegated.opened(input.relay, input.at);
     this.#options.hand(input);
-  }
-
-  /** From now on, packets of ours for this relay port of the portable plane cross over to it. */
-  #own(relay: SocketId, at: Endpoint): void {
-    this.#delegated.set(relay, at);
-    this.#relays.setOwner(at, owner.otherPlane);
-  }
-
-  #disown(relay: SocketId): void {
-    const at = this.#delegated.get(relay);
-    if (at) this.#relays.setOwner(at, owner.nobody);
-    this.#delegated.delete(relay);
-  }
-
-  #ringsOf(listener: number): UpRing[] {
-    return Array.from({ length: this.#threads }, (_, worker) => new UpRing(this.#engine, worker, listener));
   }
 }

@@ -15,6 +15,7 @@ import {
   Unavailable,
   type Usage,
 } from "../contract.ts";
+import type { Adopt } from "./client-stream.ts";
 import { Framer } from "./framing.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Joiner, Joins } from "./joins.ts";
@@ -58,6 +59,8 @@ export interface Neighbourhood {
   readonly limits: Limiter;
   /** Of the streams of this one. */
   readonly joins: Joiner;
+  /** Clients on streams may be its own; their relay ports are then, too, but for those to which peers connect. */
+  readonly adopt: Adopt;
 }
 
 export function portablePlane(
@@ -106,6 +109,7 @@ class PortablePlane implements Dataplane, Neighbour {
       receive: ({ listener, id, client }, bytes) => this.#fromClient(listener, id, client, bytes),
       hungUp: (connection) => this.#hungUp(connection),
       lost: this.#lost,
+      adopt: neighbourhood?.adopt,
     });
     this.#ports = neighbourhood?.ports ?? relayPortsByFamily(options);
     this.#neighbour = neighbourhood?.neighbour;
@@ -149,7 +153,7 @@ class PortablePlane implements Dataplane, Neighbour {
         this.#tcp.connect(action);
         break;
       case "join":
-        this.#tcp.join(action);
+        void this.#tcp.join(action);
         break;
       case "hang-up":
         this.#tcp.hangUp(action.via);
@@ -340,7 +344,7 @@ class PortablePlane implements Dataplane, Neighbour {
 
   #opened(relay: UdpRelay): void {
     this.#relays.set(relay.id, relay);
-    this.#streams.connection(relay.via)?.relays.add(relay.id);
+    this.#streams.connection(relay.via)?.gain(relay.id);
     for (const { address, port } of [relay.socket.at, relay.at]) {
       this.#own.set(address, (this.#own.get(address) ?? new Map<number, UdpRelay>()).set(port, relay));
     }
@@ -350,9 +354,9 @@ class PortablePlane implements Dataplane, Neighbour {
   #assignRelay(id: SocketId, via: SocketId): void {
     const relay = this.#relays.get(id);
     if (!relay) return;
-    this.#streams.connection(relay.via)?.relays.delete(id);
+    this.#streams.connection(relay.via)?.lose(id);
     relay.via = via;
-    this.#streams.connection(via)?.relays.add(id);
+    this.#streams.connection(via)?.gain(id);
   }
 
   #closeRelay(id: SocketId): void {
@@ -360,7 +364,7 @@ class PortablePlane implements Dataplane, Neighbour {
     const relay = this.#relays.get(id);
     if (!relay) return;
     this.#relays.delete(id);
-    this.#streams.connection(relay.via)?.relays.delete(id);
+    this.#streams.connection(relay.via)?.lose(id);
     this.#routes.forget(id);
     for (const { address, port } of [relay.socket.at, relay.at]) this.#own.get(address)?.delete(port);
     this.#settle(relay.socket.close());

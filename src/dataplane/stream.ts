@@ -16,7 +16,8 @@ import { hostOf } from "../stun/address.ts";
 import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import type { Certificates } from "./certificates.ts";
 import { judgeClientHello } from "./client-hello.ts";
-import { Connection } from "./connection.ts";
+import type { Adopt, ClientStream } from "./client-stream.ts";
+import { Connection, type SilenceLimits } from "./connection.ts";
 import { canonicalAddress } from "./endpoint.ts";
 import { judgeStream, readFirst } from "./first-bytes.ts";
 import { judgeProxyHeader } from "./proxy-protocol.ts";
@@ -25,16 +26,10 @@ import { isOurs, secure } from "./tls.ts";
 
 export type StreamKind = Exclude<ListenerKind, "udp" | "dtls">;
 
-export interface StreamLimits extends ArrivalLimits, SpliceLimits {
+export interface StreamLimits extends ArrivalLimits, SilenceLimits, SpliceLimits {
   readonly connections: number;
   /** As `hostOf` counts them; an office behind one NAT is one. */
   readonly connectionsPerHost: number;
-  /** For a connection that has not yet sent one complete frame. */
-  readonly firstFrameMillis: Millis;
-  /** For one that has been answered and has nothing here. */
-  readonly strangerIdleMillis: Millis;
-  /** For one that says nothing and that no route runs over. Longer than the ten minutes of a default allocation. */
-  readonly idleMillis: Millis;
 }
 
 export const streamLimits: StreamLimits = {
@@ -80,6 +75,15 @@ export interface StreamsOptions extends EntranceOptions {
   readonly hungUp: (connection: SocketId) => void;
   /** A frame for a client was given up. */
   readonly lost: () => void;
+  /** Goes on elsewhere with TURN over TCP, if it does. */
+  readonly adopt?: Adopt | undefined;
+}
+
+/** Whoever has been let in, and what is to be done once he is gone. */
+interface Guest {
+  readonly client: Endpoint;
+  readonly socket: Socket;
+  readonly leave: () => void;
 }
 
 export class Streams {
@@ -87,7 +91,7 @@ export class Streams {
   readonly #servers = new Set<Server>();
   readonly #arrivals: Arrivals;
   readonly #splices: Splices;
-  readonly #connections = new Map<SocketId, Connection>();
+  readonly #connections = new Map<SocketId, ClientStream>();
   readonly #perHost = new Map<string, number>();
 
   constructor(options: StreamsOptions) {
@@ -100,7 +104,7 @@ export class Streams {
     return this.#connections.size;
   }
 
-  connection(id: SocketId): Connection | undefined {
+  connection(id: SocketId): ClientStream | undefined {
     return this.#connections.get(id);
   }
 
@@ -132,12 +136,7 @@ export class Streams {
   sweep(now: Millis): void {
     this.#arrivals.sweep(now);
     this.#splices.sweep(now);
-    for (const connection of this.#connections.values()) {
-      const { since, hasHeard } = connection.silence;
-      const { firstFrameMillis, strangerIdleMillis, idleMillis } = this.#options.limits;
-      const mayIdle = connection.isStrangers ? strangerIdleMillis : idleMillis;
-      if (now - since >= (hasHeard ? mayIdle : firstFrameMillis) && !connection.isInUse) connection.hangUp();
-    }
+    for (const connection of this.#connections.values()) if (connection.isOverdue(now)) connection.hangUp();
   }
 
   /** Resolves when every listener and connection is closed. */
@@ -147,6 +146,7 @@ export class Streams {
     this.#arrivals.close();
     this.#splices.close();
     await Promise.all(closed);
+    this.#connections.clear();
   }
 
   #accept(socket: Socket, enter: Enter): void {
@@ -178,26 +178,28 @@ export class Streams {
       return;
     }
     this.#count(host, 1);
-    socket.once("close", () => this.#count(host, -1));
-    enter(client, socket);
+    const leave = () => this.#count(host, -1);
+    socket.once("close", leave);
+    enter({ client, socket, leave });
   }
 
   /** What awaits a client behind this listener. */
   #entrance(kind: StreamKind, listener: Listener): Enter {
-    const plain: Enter = (client, socket) => this.#connect(listener, client, socket);
+    const plain: Enter = (guest) => this.#connect(listener, guest);
     const tlsListener: Listener = { ...listener, transport: "tls" };
-    const tls: Enter = (client, socket) => this.#secure(tlsListener, client, socket);
+    const tls: Enter = (guest) => this.#secure(tlsListener, guest);
     if (kind !== "any") return kind === "tls" ? tls : plain;
     const socks5Listener: Listener = { ...listener, protocol: "socks5" };
-    const socks5: Enter = (client, socket) => this.#connect(socks5Listener, client, socket);
-    return (client, socket) => {
+    const socks5: Enter = (guest) => this.#connect(socks5Listener, guest);
+    return (guest) => {
+      const { socket } = guest;
       this.#arrivals.begin(socket, this.#options.now());
       readFirst(socket, judgeStream, ({ is }) => {
-        if (is === "tls") this.#tellForeign(socket, () => tls(client, socket));
+        if (is === "tls") this.#tellForeign(socket, () => tls(guest));
         else if (is === "socks5" && !this.#options.takesSocks5) socket.destroy();
         else {
           this.#arrivals.end(socket);
-          (is === "socks5" ? socks5 : plain)(client, socket);
+          (is === "socks5" ? socks5 : plain)(guest);
         }
       });
     };
@@ -217,29 +219,57 @@ export class Streams {
     });
   }
 
-  #secure(listener: Listener, client: Endpoint, socket: Socket): void {
+  #secure(listener: Listener, { client, socket }: Guest): void {
     const { certificates, now } = this.#options;
     assert(certificates);
     this.#arrivals.begin(socket, now());
     const secured = secure(socket, certificates, writeBufferBytes).on("error", () => {});
     secured.once("secure", () => {
       this.#arrivals.end(socket);
-      this.#connect(listener, client, secured);
+      this.#carry(listener, client, secured);
     });
   }
 
-  #connect(listener: Listener, client: Endpoint, socket: Socket): void {
-    if (this.#isFull) {
-      socket.destroy();
-      return;
-    }
+  #connect(listener: Listener, guest: Guest): void {
+    if (listener.protocol !== undefined || !this.#isAdopted(listener, guest))
+      this.#carry(listener, guest.client, guest.socket);
+  }
+
+  /** Whether others go on with it. */
+  #isAdopted(listener: Listener, { client, socket, leave }: Guest): boolean {
+    const { adopt } = this.#options;
+    if (!adopt) return false;
+    // It closes here, and the guest stays.
+    socket.off("close", leave);
+    const isAdopted = adopt({
+      listener,
+      client,
+      socket,
+      opened: (stream) => this.#opened(stream),
+      closed: (stream) => {
+        leave();
+        this.#closed(stream);
+      },
+    });
+    if (!isAdopted) socket.once("close", leave);
+    return isAdopted;
+  }
+
+  #carry(listener: Listener, client: Endpoint, socket: Socket): void {
     const { newSocketId, ...options } = this.#options;
     const connection = new Connection(socket, { ...options, id: newSocketId(), listener, client });
+    if (this.#opened(connection)) socket.once("close", () => this.#closed(connection));
+    else socket.destroy();
+  }
+
+  #opened(connection: ClientStream): boolean {
+    if (this.#isFull) return false;
     this.#connections.set(connection.id, connection);
-    socket.once("close", () => {
-      this.#connections.delete(connection.id);
-      this.#options.hungUp(connection.id);
-    });
+    return true;
+  }
+
+  #closed({ id }: ClientStream): void {
+    if (this.#connections.delete(id)) this.#options.hungUp(id);
   }
 
   get #isFull(): boolean {
@@ -253,7 +283,7 @@ export class Streams {
   }
 }
 
-type Enter = (client: Endpoint, socket: Socket) => void;
+type Enter = (guest: Guest) => void;
 
 function endpointOf(bound: ReturnType<Server["address"]>, address: string, port: number): Endpoint {
   if (bound === null || typeof bound === "string") return { address: canonicalAddress(address), port };

@@ -1,7 +1,6 @@
 // Relayed TCP addresses, the stream connections between them and peers, and joining those to the connections of clients
 // (RFC 6062). A connection between two of our own relayed addresses never leaves the process.
 
-import { strict as assert } from "node:assert";
 import { type Duplex, duplexPair } from "node:stream";
 import {
   type Action,
@@ -12,7 +11,7 @@ import {
   type SocketId,
   type Usage,
 } from "../contract.ts";
-import type { Connection } from "./connection.ts";
+import type { ClientStream } from "./client-stream.ts";
 import { breakOff, endTogether, type Joined, type Joiner, type StreamEnd } from "./joins.ts";
 import { Relay } from "./relay.ts";
 import { bindRelayPort } from "./relay-binding.ts";
@@ -26,7 +25,7 @@ export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketI
   readonly joins: Joiner;
   readonly lost: () => void;
   /** Of a client. */
-  readonly connection: (id: SocketId) => Connection | undefined;
+  readonly connection: (id: SocketId) => ClientStream | undefined;
   /** Whether the controller can be told of one more peer from there. */
   readonly mayArrive: (from: Endpoint) => boolean;
 }
@@ -113,9 +112,9 @@ export class TcpRelays {
   assignRelay(id: SocketId, via: SocketId): void {
     const relay = this.#relays.get(id);
     if (!relay) return;
-    this.#options.connection(relay.via)?.relays.delete(id);
+    this.#options.connection(relay.via)?.lose(id);
     relay.via = via;
-    this.#options.connection(via)?.relays.add(id);
+    this.#options.connection(via)?.gain(id);
   }
 
   /** And every connection between it and a peer. */
@@ -125,7 +124,7 @@ export class TcpRelays {
     if (!relay) return;
     this.settle();
     this.#relays.delete(id);
-    this.#options.connection(relay.via)?.relays.delete(id);
+    this.#options.connection(relay.via)?.lose(id);
     for (const place of placesOf(relay)) this.#own.delete(place);
     relay.socket.close();
     for (const peer of this.#peers.values()) if (peer.relay === relay) breakOff(peer.stream);
@@ -143,16 +142,16 @@ export class TcpRelays {
   }
 
   /** Of two connections, each of a client or a peer. What has nothing to be joined with is hung up. */
-  join({ streams, limits: own = [], idleSeconds }: JoinOrder): void {
+  async join({ streams, limits: own = [], idleSeconds }: JoinOrder): Promise<void> {
     const { now, hand } = this.#options;
-    if (!streams.every((id) => this.#peers.has(id) || this.#options.connection(id))) {
+    const relay = streams.map((id) => this.#peers.get(id)?.relay).find((found) => found);
+    const isThere = streams.every((id) => this.#peers.has(id) || this.#options.connection(id));
+    const [client, peer] = isThere ? await Promise.all(streams.map((id) => this.#endOf(id))) : [];
+    if (!client || !peer) {
       for (const id of streams) this.hangUp(id);
-      hand({ is: "parted", streams, usage: nothing });
+      if (!this.#isClosed) hand({ is: "parted", streams, usage: nothing });
       return;
     }
-    const relay = streams.map((id) => this.#peers.get(id)?.relay).find((found) => found);
-    const [client, peer] = streams.map((id) => this.#endOf(id));
-    assert(client && peer);
     const join = this.#joins.join(client, peer, now(), {
       count: (direction, bytes, packets) => relay?.count(direction, bytes, packets),
       limits: relay?.limits ?? own,
@@ -186,7 +185,7 @@ export class TcpRelays {
 
   #opened(relay: TcpRelay): void {
     this.#relays.set(relay.id, relay);
-    this.#options.connection(relay.via)?.relays.add(relay.id);
+    this.#options.connection(relay.via)?.gain(relay.id);
     for (const place of placesOf(relay)) this.#own.set(place, relay);
     this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
   }
@@ -212,9 +211,9 @@ export class TcpRelays {
     this.#keep(peer, made, () => isConnected);
   }
 
-  #endOf(id: SocketId): StreamEnd | undefined {
+  async #endOf(id: SocketId): Promise<StreamEnd | undefined> {
     const peer = this.#peers.get(id);
-    return peer ? { stream: peer.stream, early: noBytes } : this.#options.connection(id)?.release();
+    return peer ? { stream: peer.stream, early: noBytes } : await this.#options.connection(id)?.release();
   }
 
   #connectOwn(relay: TcpRelay, peer: SocketId, own: TcpRelay): void {

@@ -16,8 +16,9 @@ const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
+const streams = ["streams", "streams-out", "worker-streams"];
 const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders", "joins"];
-const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", "challenge", "hmac", ...dtls];
+const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", "challenge", "hmac", ...streams, ...dtls];
 const seconds = "2";
 
 // Who could build the plane can build these.
@@ -105,7 +106,7 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     "relay ports and routes come and go under load (%s)",
     async (sanitizer) => {
       expect(await sanitized("churn", sanitizer, engine, [seconds, "2"])).toMatch(
-        /^([1-9]\d* relay ports opened, [1-9]\d* packets received, [1-9]\d* errors\n){2}$/,
+        /^([1-9]\d* relay ports opened, [1-9]\d* packets received, [1-9]\d* errors, [1-9]\d* streams adopted, [1-9]\d* reads of them\n){2}$/,
       );
     },
   );

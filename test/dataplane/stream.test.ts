@@ -83,12 +83,12 @@ describe("the stream connections", () => {
     client.send(message);
     const id = await received.next();
     const relay = 99;
-    streams.connection(id)?.relays.add(relay);
+    streams.connection(id)?.gain(relay);
     now += streamLimits.strangerIdleMillis;
     streams.sweep(now);
     client.send(message);
     expect(await received.next()).toBe(id);
-    streams.connection(id)?.relays.delete(relay);
+    streams.connection(id)?.lose(relay);
     now += streamLimits.strangerIdleMillis - 1;
     streams.sweep(now);
     client.send(message);
@@ -103,7 +103,7 @@ describe("the stream connections", () => {
     const client = await connect(await listen());
     client.send(message);
     const id = await received.next();
-    streams.connection(id)?.relays.add(99);
+    streams.connection(id)?.gain(99);
     inUse = id;
     now += streamLimits.idleMillis;
     streams.sweep(now);

@@ -6,6 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import type { Action } from "../../src/contract.ts";
 import { Connection } from "../../src/dataplane/connection.ts";
+import { streamLimits } from "../../src/dataplane/stream.ts";
 import { readChannelData, writeChannelData } from "../../src/stun/channel-data.ts";
 import { encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
@@ -53,6 +54,7 @@ function take(client: Client, pieces: readonly Uint8Array[], receive: (frame: Bu
     id: via,
     listener: on,
     client: from,
+    limits: streamLimits,
     now: () => client.world.now,
     isInUse: () => false,
     receive: (_connection, frame) => {

@@ -21,6 +21,11 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::challenge>("challenge"),
                            InstanceMethod<&EngineBinding::hmac>("hmac"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
+                           InstanceMethod<&EngineBinding::adopt>("adopt"),
+                           InstanceMethod<&EngineBinding::ownStream>("ownStream"),
+                           InstanceMethod<&EngineBinding::resume>("resume"),
+                           InstanceMethod<&EngineBinding::releaseStream>("releaseStream"),
+                           InstanceMethod<&EngineBinding::hangUp>("hangUp"),
                            InstanceMethod<&EngineBinding::openRelay>("openRelay"),
                            InstanceMethod<&EngineBinding::closeRelay>("closeRelay"),
                            InstanceMethod<&EngineBinding::beginBucket>("beginBucket"),
@@ -49,7 +54,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
 
   /**
    * { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, dtls: { sessions, handshakes,
-   * handshakeMillis, idleMillis }, counters, usage, joined, clock? }, and what to call on a wake.
+   * handshakeMillis, idleMillis }, streams: { streams, waitingBytes, firstFrameMillis, strangerIdleMillis, idleMillis },
+   * counters, usage, joined, clock? }, and what to call on a wake.
    */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
@@ -66,6 +72,10 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     const auto dtls = options.Get("dtls").As<Napi::Object>();
     engine.dtls = {uint32Of(dtls.Get("sessions")), uint32Of(dtls.Get("handshakes")), microsOf(dtls.Get("handshakeMillis")),
                    microsOf(dtls.Get("idleMillis"))};
+    const auto streams = options.Get("streams").As<Napi::Object>();
+    engine.streams = {uint32Of(streams.Get("streams")), static_cast<uint64_t>(streams.Get("waitingBytes").As<Napi::Number>().Int64Value()),
+                      microsOf(streams.Get("firstFrameMillis")), microsOf(streams.Get("strangerIdleMillis")),
+                      microsOf(streams.Get("idleMillis"))};
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
     engine.usage = static_cast<Usage*>(keep(options.Get("usage")));
     engine.joined = static_cast<Usage*>(keep(options.Get("joined")));
@@ -160,11 +170,29 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                                                          hello.Data(), length));
   }
 
-  /** Slot; address and port to bind; as peers see it; of the client; its buckets; whether for DTLS. Returns 0 or an errno. */
+  /** Stream, descriptor, address and port of the client, what was read of it. Returns 0 or an errno. */
+  Napi::Value adopt(const Napi::CallbackInfo& info) {
+    const auto early = info[4].As<Napi::Uint8Array>();
+    const auto length = static_cast<uint32_t>(early.ByteLength());
+    const int fd = info[1].As<Napi::Number>();
+    return Napi::Number::New(info.Env(), engine_->adopt(uint32Of(info[0]), fd, endpointOf(info[2], info[3]), early.Data(), length));
+  }
+
+  /** Stream, whether it has relay ports, and such as excuse any silence. */
+  void ownStream(const Napi::CallbackInfo& info) {
+    const bool hasRelay = info[1].As<Napi::Boolean>();
+    engine_->tell(uint32Of(info[0]), {.kind = Command::Kind::ownStream, .hasRelay = hasRelay, .mayBeSilent = info[2].As<Napi::Boolean>()});
+  }
+
+  void resume(const Napi::CallbackInfo& info) { engine_->tell(uint32Of(info[0]), {.kind = Command::Kind::resume}); }
+  void releaseStream(const Napi::CallbackInfo& info) { engine_->tell(uint32Of(info[0]), {.kind = Command::Kind::release}); }
+  void hangUp(const Napi::CallbackInfo& info) { engine_->tell(uint32Of(info[0]), {.kind = Command::Kind::hangUp}); }
+
+  /** Slot; address and port to bind; as peers see it; of the client; its buckets; its transport. Returns 0 or an errno. */
   Napi::Value openRelay(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), engine_->openRelay(uint32Of(info[0]), endpointOf(info[1], info[2]),
                                                             endpointOf(info[3], info[2]), endpointOf(info[4], info[5]),
-                                                            limitsOf(info[6]), info[7].As<Napi::Boolean>()));
+                                                            limitsOf(info[6]), static_cast<ClientTransport>(uint32Of(info[7]))));
   }
 
   void closeRelay(const Napi::CallbackInfo& info) { engine_->closeRelay(uint32Of(info[0])); }

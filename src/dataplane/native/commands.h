@@ -21,6 +21,11 @@ struct Command {
     show,
     challenge,
     admit,
+    adopt,
+    ownStream,
+    resume,
+    release,
+    hangUp,
     openRelay,
     closeRelay,
     route,
@@ -40,11 +45,14 @@ struct Command {
   unsigned hops = 0;
   /** send, out of a relay port: whether it must not be fragmented. */
   bool dontFragment = false;
-  /** listen, openRelay, closeRelay, expect, send: the socket; arrive: the relay port or the listener; admit: the session. */
+  /** ownStream: whether its client has relay ports, and of those some that excuse any silence. */
+  bool hasRelay = false;
+  bool mayBeSilent = false;
+  /** Which it is about: a listener, a relay port, a session or a stream. */
   uint32_t socket = 0;
   int fd = -1;
   Micros until = 0;
-  /** route, unroute; admit: at which listener, and where from. */
+  /** route, unroute; admit: at which listener, and where from; adopt: where from. */
   Leg client{};
   /** route, unroute; send: where to, and whether it may leave; expect, arrive: where from. */
   Leg peer{};

@@ -28,10 +28,14 @@ struct Usage {
   Traffic toClient;
 };
 
+/** In the order of native-counters.ts. */
+enum class ClientTransport : uint8_t { udp, dtls, tcp, tls };
+inline constexpr unsigned clientTransports = 4;
+
 /** What one thread did. */
 struct Counters {
-  /** By whether the client is on DTLS, and by family of the relay port: IPv4, IPv6. */
-  Usage relayed[2][2];
+  /** By transport of the client, and by family of the relay port: IPv4, IPv6. */
+  Usage relayed[clientTransports][2];
   uint64_t dropped[drops];
   /** Binding requests answered here. */
   uint64_t answered;
@@ -43,7 +47,7 @@ struct Counters {
 
   void drop(Drop reason, uint64_t packets = 1) { bump(dropped[static_cast<unsigned>(reason)], packets); }
 };
-static_assert(sizeof(Counters) == 32 * sizeof(uint64_t));
+static_assert(sizeof(Counters) == 48 * sizeof(uint64_t));
 
 /** Where a packet counts when it has left: with its relay port and in total, or nowhere. */
 struct Account {

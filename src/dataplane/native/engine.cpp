@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -51,11 +52,15 @@ int openUdp(const Endpoint& at, int bufferBytes, bool isShared, int& fd) {
 }  // namespace
 
 Engine::Engine(const Options& options)
-    : shared_(options.workers, options.relays, options.ways, options.buckets), isSplit_(options.relays), closing_(options.relays) {
+    : shared_(options.workers, options.relays, options.ways, options.buckets),
+      streamHomes_(options.streams.streams),
+      isSplit_(options.relays),
+      closing_(options.relays) {
   shared_.usage = options.usage;
   shared_.joined = options.joined;
   shared_.shortcuts = options.shortcuts;
   shared_.dtls = options.dtls;
+  shared_.streams = options.streams;
   shared_.ownedClock = options.ownedClock;
   shared_.wake = options.wake;
   shared_.wakeContext = options.wakeContext;
@@ -151,6 +156,23 @@ bool Engine::admit(uint32_t session, uint32_t listener, const Endpoint& client, 
   return pushUrgently(shared_.homeOf(client), command, hello, length);
 }
 
+int Engine::adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length) {
+  const int ours = fcntl(fd, F_DUPFD_CLOEXEC, 1);
+  if (ours < 0) return errno;
+  const unsigned home = shared_.homeOf(client);
+  streamHomes_[Streams::indexOf(stream)] = static_cast<uint8_t>(home);
+  Command command{.kind = Command::Kind::adopt, .socket = stream, .fd = ours};
+  command.client.peer = client;
+  if (pushUrgently(home, command, early, length)) return 0;
+  ::close(ours);
+  return ENOBUFS;
+}
+
+void Engine::tell(uint32_t stream, Command command) {
+  command.socket = stream;
+  pushUrgently(streamHomes_[Streams::indexOf(stream)], command);
+}
+
 /**
  * Has the kernel give each client's packets to the worker that Shared::homeOf names. Where it cannot, or does not for
  * some packet, workers pass packets on among themselves.
@@ -206,7 +228,7 @@ void Engine::steer(int fd) {
 }
 
 int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits,
-                      bool isSecure) {
+                      ClientTransport transport) {
   const unsigned home = shared_.homeOf(client);
   // What is left is for those who are in already.
   if (shared_.taken[home].load(std::memory_order_relaxed) >= shared_.ways - shared_.ways / 4) return ENOBUFS;
@@ -218,7 +240,7 @@ int Engine::openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, c
   relay.worker = static_cast<uint8_t>(home);
   relay.at = at;
   relay.limits = limits;
-  relay.isSecure = isSecure;
+  relay.transport = transport;
   isSplit_[slot] = false;
   push(relay.worker, {.kind = Command::Kind::openRelay, .socket = maxListeners + slot});
   workers_[relay.worker]->watch(fd, maxListeners + slot);
@@ -294,7 +316,7 @@ bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t
     const Command command{.kind = Command::Kind::send, .dontFragment = dontFragment, .socket = socket, .peer = to};
     return pushUrgently(worker, command, bytes, length);
   }
-  if (isSession(socket)) {
+  if (isConnected(socket)) {
     const unsigned worker = shared_.homeOf(to.peer);
     return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
   }

@@ -22,6 +22,7 @@ class Engine {
     /** Whether to receive through io_uring where the kernel has it. */
     bool byRing;
     DtlsLimits dtls;
+    StreamLimits streams;
     /** One each for every worker, and one for every relay port: zeroed, and outliving the engine. */
     Counters* counters;
     Usage* usage;
@@ -43,7 +44,7 @@ class Engine {
   int start(const Options& options);
   void stop();
 
-  /** Where what `worker` hands up from this listener comes by; `maxListeners` for packets to other planes' ports. */
+  /** Where what `worker` hands up from this listener comes by; or one of the others that Shared has. */
   void giveRing(unsigned worker, uint32_t listener, uint8_t* memory, uint32_t capacity);
   Ring& ring(unsigned worker, uint32_t listener) { return *shared_.up[worker][listener]; }
 
@@ -55,9 +56,16 @@ class Engine {
   bool challenge(std::shared_ptr<const Challenge> challenge);
   /** Begins a DTLS session with the ClientHello that knocked at this listener. False if its thread has too much to do. */
   bool admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length);
+  /**
+   * Takes over a stream from its client, of which `early` was read before: what is behind this descriptor, which stays the
+   * caller's. 0, or an errno.
+   */
+  int adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length);
+  /** What `command` says, about a stream. */
+  void tell(uint32_t stream, Command command);
   /** 0, or an errno; ENOBUFS if the worker of that client has too many routes already. */
   int openRelay(uint32_t slot, const Endpoint& bind, const Endpoint& at, const Endpoint& client, const Limits& limits,
-                bool isSecure);
+                ClientTransport transport);
   void closeRelay(uint32_t slot);
   /** For another route over this relay port, whatever becomes of all that its worker has yet to be told. */
   bool hasRoom(uint32_t slot);
@@ -102,6 +110,8 @@ class Engine {
   void steer(int fd);
 
   Shared shared_;
+  /** By index of a stream: its worker. */
+  Span<uint8_t> streamHomes_;
   std::vector<std::unique_ptr<Worker>> workers_;
   /** Memory of the rings between workers. */
   std::vector<std::unique_ptr<Span<uint8_t>>> memory_;

@@ -39,6 +39,21 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
     case Command::Kind::admit:
       admit(command, bytes);
       break;
+    case Command::Kind::adopt:
+      adopt(command, bytes);
+      break;
+    case Command::Kind::ownStream:
+      streams_->own(command.socket, command.hasRelay, command.mayBeSilent);
+      break;
+    case Command::Kind::resume:
+      streams_->resume(command.socket, now_);
+      break;
+    case Command::Kind::release:
+      streams_->release(command.socket);
+      break;
+    case Command::Kind::hangUp:
+      streams_->hangUp(command.socket);
+      break;
     case Command::Kind::openRelay:
       sockets_[command.socket].fd = shared_.relays[slotOf(command.socket)].fd;
       sockets_[command.socket].overflowed = 0;
@@ -51,6 +66,7 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
     case Command::Kind::route:
       if (command.hasClient && isSession(command.client.socket))
         dtls_->use(sessionOf(command.client.socket), command.until);
+      if (command.hasClient && isStream(command.client.socket) && streams_) streams_->use(command.client.socket, command.until);
       if (!table_.route(command.client, command.peer, command.until, now_, command.hasClient, command.hasPeer))
         counters_.drop(Drop::congested);
       break;
@@ -68,8 +84,8 @@ void Worker::perform(const Command& command, uint8_t* bytes) {
       break;
     case Command::Kind::arrive:
       if (isRelay(command.socket)) fromPeer(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, command.hops);
-      else if (!isSession(command.socket)) fromClient(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
-      else if (dtls_->has(sessionOf(command.socket))) judge(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
+      else if (!isConnected(command.socket)) fromClient(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
+      else if (isStream(command.socket) ? streams_->has(command.socket) : dtls_->has(sessionOf(command.socket))) judge(command.socket, command.peer.peer, {bytes, command.length, 0, 0}, true);
       break;
     case Command::Kind::stop:
       isStopped_ = true;
@@ -97,8 +113,9 @@ void Worker::announceClosed(uint32_t socket) {
   hasHandedUp_ = true;
 }
 
-/** What the controller sends to a peer, or to a client over DTLS. Policy was asked where it gave the order. */
+/** What the controller sends to a peer, or to a client over DTLS or on a stream. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
+  if (isStream(command.socket)) return streams_->send(command.socket, bytes, command.length, true);
   if (isSession(command.socket)) return encrypt(command.socket, command.peer.peer, bytes, command.length, {});
   const Payload payload{bytes, command.length, 0, 0};
   if (!isHere(command.socket)) return;

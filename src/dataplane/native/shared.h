@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "reply-budget.h"
 #include "ring.h"
+#include "streams.h"
 
 namespace sluice {
 
@@ -26,8 +27,8 @@ struct Relay {
   /** As peers see it. */
   Endpoint at;
   Limits limits;
-  /** Whether it is for a client over DTLS. */
-  bool isSecure;
+  /** Of the client that it was opened for. */
+  ClientTransport transport;
 };
 
 /** Whose relay port an own relayed address is: 0 for nobody's. */
@@ -48,6 +49,11 @@ class Owners {
  private:
   Span<std::atomic<uint32_t>> ports_;
 };
+
+/** The ring for packets to relay ports held elsewhere, and the one for all streams. */
+inline constexpr uint32_t ringElsewhere = maxListeners;
+inline constexpr uint32_t ringOfStreams = maxListeners + 1;
+inline constexpr uint32_t ringsUp = maxListeners + 2;
 
 inline constexpr unsigned mostWorkers = 64;
 inline constexpr unsigned mostOwnAddresses = 16;
@@ -71,14 +77,15 @@ struct Shared {
   std::atomic<uint32_t> taken[mostWorkers] = {};
   /** From worker to worker: [to][from]. */
   std::unique_ptr<Ring> crossings[mostWorkers][mostWorkers];
-  /** To the controller, by worker: one for each listener, the last for packets to relay ports held elsewhere. */
-  std::unique_ptr<Ring> up[mostWorkers][maxListeners + 1];
+  /** To the controller, by worker: one for each listener for datagrams, then these. */
+  std::unique_ptr<Ring> up[mostWorkers][ringsUp];
   Owners owners[mostOwnAddresses];
   Shortcuts shortcuts{};
   /** Of the plane's clock: until then the controller answers every Binding request itself. */
   std::atomic<Micros> bindingsGoUpUntil{0};
   ReplyBudget replies;
   DtlsLimits dtls{};
+  StreamLimits streams{};
   /** Nanoseconds that the plane's clock is ahead of the monotonic one. */
   std::atomic<int64_t> clockOffset{0};
   /** If not nullptr, the plane's clock is what stands there: that of a test, which owns the time. */

@@ -19,11 +19,15 @@ inline constexpr uint16_t indication = 1;
 
 inline constexpr uint32_t none = UINT32_MAX;
 
-/** Sockets are numbered: listeners first, then relay ports by their slot, and far behind them DTLS sessions. */
+/** Sockets are numbered: listeners first, then relay ports by their slot, and far behind them DTLS sessions and streams. */
 inline constexpr uint32_t maxListeners = 32;
 inline constexpr uint32_t firstSession = 0x80000000;
+inline constexpr uint32_t firstStream = 0xc0000000;
 inline bool isRelay(uint32_t socket) { return socket >= maxListeners && socket < firstSession; }
-inline bool isSession(uint32_t socket) { return socket >= firstSession; }
+inline bool isSession(uint32_t socket) { return socket >= firstSession && socket < firstStream; }
+inline bool isStream(uint32_t socket) { return socket >= firstStream; }
+/** Whether clients have sockets of their own there, which threads and not the kernel tell apart. */
+inline bool isConnected(uint32_t socket) { return socket >= firstSession; }
 inline uint32_t slotOf(uint32_t socket) { return socket - maxListeners; }
 
 struct Leg {

@@ -76,7 +76,7 @@ void Worker::run() {
     if (ring_) turnByRing();
     else turn();
     if (haveJoinsTurn_) haveJoinsTurn_ = joins_.turn();
-    if (dtls_) keepTime();
+    if (dtls_ || streams_) keepTime();
     flush();
   }
   if (dtls_) dtls_->close();
@@ -87,24 +87,26 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  wait(readyCount_ == 0 && !haveJoinsTurn_);
+  wait(!hasMore());
   for (size_t turns = readyCount_; turns > 0; turns--) {
     const uint32_t socket = ready_[readyBegin_];
     readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
     readyCount_--;
     serve(socket);
   }
+  turnStreams();
 }
 
 /** A socket is epoll's until its first packet comes, and the ring's from then on: most relay ports are idle. */
 void Worker::turnByRing() {
-  ring_->wait(readyCount_ == 0 && !haveJoinsTurn_);
+  ring_->wait(!hasMore());
   now_ = shared_.now();
   while (ring_->hasEvents()) takeFromRing();
   for (; readyCount_ > 0; readyCount_--) {
     arm(ready_[readyBegin_]);
     readyBegin_ = readyBegin_ + 1 < ready_.size() ? readyBegin_ + 1 : 0;
   }
+  turnStreams();
 }
 
 void Worker::takeFromRing() {
@@ -164,13 +166,15 @@ bool Worker::wait(bool mayBlock) {
       timer_->settle();
     } else if (events[i].data.u32 == Joins::mark) {
       haveJoinsTurn_ = true;
-    } else if (const uint32_t socket = events[i].data.u32; socket != orders) {
-      if ((events[i].events & EPOLLERR) != 0 && isRelay(socket)) sockets_[socket].hasErrors = true;
-      enqueue(socket);
-    } else {
+    } else if (const uint32_t socket = events[i].data.u32; socket == orders) {
       shared_.queues[index_].settle();
       obey();
       takeCrossings();
+    } else if (isStream(socket)) {
+      streams_->stir(Streams::indexOf(socket), events[i].events);
+    } else {
+      if ((events[i].events & EPOLLERR) != 0 && isRelay(socket)) sockets_[socket].hasErrors = true;
+      enqueue(socket);
     }
   }
   return count == mostEvents;
@@ -225,7 +229,9 @@ void Worker::sendAll() {
     sockets_[relay].hasErrors = true;
     enqueue(relay);
   }
+  if (streams_) streams_->flush();
   if (records_) records_->reset();
+  if (frames_) frames_->reset();
 }
 
 /** Sends what waits, after which the buffers may be filled anew, and tells whom it concerns. */

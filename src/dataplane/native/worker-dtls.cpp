@@ -17,15 +17,10 @@ void Worker::listenSecurely(uint32_t listener) {
     DtlsSurroundings& around = *this;
     dtls_ = std::make_unique<DtlsSessions>(around, shared_.dtls);
     dtls_->show(shownCredentials());
-    timer_ = std::make_unique<Timer>(epoll_);
   }
   sockets_[listener].isSecure = true;
 }
 
-void Worker::keepTime() {
-  dtls_->tick(now_);
-  timer_->every(dtls_->tickMillis());
-}
 
 void Worker::admit(const Command& command, const uint8_t* hello) {
   dtls_->admit(sessionOf(command.socket), command.client.socket, command.client.peer, hello, command.length, now_);

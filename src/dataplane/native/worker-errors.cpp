@@ -59,7 +59,7 @@ void Worker::tell(uint32_t socket, const IcmpError& error) {
   const Micros ownInterval = totalInterval * shared_.workers;
   const bool isAllowed = isRested(portRestedAt, now_, portInterval, portBurst) &&
                          isRested(errorsRestedAt_, now_, ownInterval, totalBurst / shared_.workers);
-  Record* const record = isAllowed ? shared_.up[index_][maxListeners]->reserve(error.peer, errorBytes) : nullptr;
+  Record* const record = isAllowed ? shared_.up[index_][ringElsewhere]->reserve(error.peer, errorBytes) : nullptr;
   if (!record) return counters_.drop(Drop::flooded);
   portRestedAt = std::max(portRestedAt, now_) + portInterval;
   errorsRestedAt_ = std::max(errorsRestedAt_, now_) + ownInterval;
@@ -67,7 +67,7 @@ void Worker::tell(uint32_t socket, const IcmpError& error) {
   record->socket = socket;
   write32(record->bytes(), uint32_t{error.type} << 24 | uint32_t{error.code} << 16);
   write32(record->bytes() + 4, error.mtu);
-  shared_.up[index_][maxListeners]->commit();
+  shared_.up[index_][ringElsewhere]->commit();
   hasHandedUp_ = true;
 }
 

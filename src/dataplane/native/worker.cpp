@@ -25,8 +25,8 @@ void Worker::fromClient(uint32_t socket, const Endpoint& from, const Payload& pa
 
 void Worker::judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview) {
   const auto [bytes, length, room, trafficClass] = packet;
-  // Binding answers are counted as UDP's, so that over DTLS they are left to the controller.
-  const bool isPlain = !isSession(socket);
+  // Binding answers are counted as UDP's, so that elsewhere they are left to the controller.
+  const bool isPlain = !isConnected(socket);
   const bool answersBinding = shared_.shortcuts.binding && isPlain && now_ >= shared_.bindingsGoUpUntil.load(std::memory_order_relaxed);
   const Shortcuts shortcuts{answersBinding, shared_.shortcuts.send, challenge_ != nullptr && isPlain};
   const Verdict verdict = judgeAtListener(table_, socket, from, bytes, length, now_, shortcuts);
@@ -122,7 +122,7 @@ void Worker::toPeer(const Leg& to, uint16_t port, bool mayLeave, const Payload& 
 void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& payload, unsigned hops) {
   const Endpoint from = shared_.relays[slotOf(to.socket)].at;
   if (owner == Owners::elsewhere) {
-    Ring& ring = *shared_.up[index_][maxListeners];
+    Ring& ring = *shared_.up[index_][ringElsewhere];
     Record* record = ring.reserve(from, payload.length);
     if (!record) {
       counters_.drop(Drop::congested);
@@ -146,6 +146,7 @@ void Worker::toOwn(uint32_t owner, const Leg& to, uint16_t port, const Payload& 
 }
 
 void Worker::toClient(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account) {
+  if (isStream(to.socket)) return toStream(to, peer, payload, account);
   if (isSession(to.socket)) return toSession(to, peer, payload, account);
   const uint32_t needed = headerBytesOf(to.framing);
   const bool hasRoom = payload.room >= needed;
@@ -214,7 +215,8 @@ Account Worker::accountOf(uint32_t relaySocket, bool toPeer) {
   if (!isRelay(relaySocket)) return {};
   const uint32_t slot = slotOf(relaySocket);
   Usage& usage = shared_.usage[slot];
-  Usage& total = counters_.relayed[shared_.relays[slot].isSecure ? 1 : 0][shared_.relays[slot].at.family == 4 ? 0 : 1];
+  const Relay& relay = shared_.relays[slot];
+  Usage& total = counters_.relayed[static_cast<unsigned>(relay.transport)][relay.at.family == 4 ? 0 : 1];
   return toPeer ? Account{&usage.toPeer, &total.toPeer} : Account{&usage.toClient, &total.toClient};
 }
 
@@ -249,6 +251,7 @@ void Worker::arrive(Record& record) {
   obey();
   const Payload payload{record.bytes(), record.length, 0, record.trafficClass};
   if (record.kind == atListener) return fromClient(record.socket, record.from(), payload, false);
+  if (record.kind == intoStream) return arriveAtStream(record.socket, payload);
   if (record.kind == intoSession) return encrypt(record.socket, record.from(), payload.bytes, payload.length, {});
   if (!isHere(record.socket)) return counters_.drop(Drop::noPermission);
   if (record.kind == atRelay) return fromPeer(record.socket, record.from(), payload, record.hops);

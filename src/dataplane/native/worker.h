@@ -6,6 +6,7 @@
 #include "inbox.h"
 #include "joins.h"
 #include "outbox.h"
+#include "frame-room.h"
 #include "icmp-errors.h"
 #include "timer.h"
 #include "records.h"
@@ -15,12 +16,12 @@
 namespace sluice {
 
 /** Kinds of what crosses from worker to worker. */
-enum Crossing : uint8_t { atListener, atRelay, outOfRelay, intoSession };
+enum Crossing : uint8_t { atListener, atRelay, outOfRelay, intoSession, intoStream };
 
 /** Kinds of what is handed up (native-rings.ts). */
-enum class UpKind : uint8_t { datagram, knock, ended, icmp };
+enum class UpKind : uint8_t { datagram, knock, ended, icmp, released };
 
-class Worker : private DtlsSurroundings {
+class Worker : private DtlsSurroundings, private StreamSurroundings {
  public:
   /** `epoll` is the worker's from here on. By io_uring, if wanted and to be had. */
   Worker(Shared& shared, unsigned index, int epoll, uint64_t seed, bool byRing);
@@ -91,6 +92,9 @@ class Worker : private DtlsSurroundings {
   void judge(uint32_t socket, const Endpoint& from, const Payload& packet, bool isUnderReview);
   bool isUnanswered(uint32_t socket, const Endpoint& client);
   bool isOpen(const Way& way, uint16_t port) const;
+  void turnStreams();
+  /** Whether something can be done without waiting for anything. */
+  bool hasMore() const { return readyCount_ > 0 || haveJoinsTurn_ || (streams_ && streams_->areReady()); }
   bool isHere(uint32_t socket) const { return sockets_[socket].fd != 0; }
   void fromPeer(uint32_t socket, const Endpoint& from, const Payload& payload, unsigned hops);
   void follow(const Verdict& verdict, const Endpoint& from, const Payload& payload, unsigned hops);
@@ -114,6 +118,7 @@ class Worker : private DtlsSurroundings {
 
   /** By way of which the controller hears of it. */
   uint32_t listenerOf(uint32_t socket) const {
+    if (isStream(socket)) return ringOfStreams;
     return isSession(socket) ? dtls_->listenerOf(sessionOf(socket)) : socket;
   }
   static uint32_t sessionOf(uint32_t socket) { return socket - firstSession; }
@@ -134,6 +139,18 @@ class Worker : private DtlsSurroundings {
   void knock(uint32_t listener, const Endpoint& from, const uint8_t* hello, uint32_t length) override;
   bool ended(uint32_t listener, uint32_t session) override;
   void malformed() override { counters_.drop(Drop::malformed); }
+
+  void adopt(const Command& command, const uint8_t* early);
+  void toStream(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account);
+  void arriveAtStream(uint32_t socket, const Payload& frame);
+  bool crossFramed(unsigned home, const Leg& to, const Endpoint& peer, const Payload& payload);
+  uint8_t* roomForFrames(uint32_t bytes) override;
+  void keepFrames(const uint8_t* end) override { frames_->keep(end); }
+  void obeyBefore() override { obey(); }
+  void framed(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length) override;
+  bool streamEnded(uint32_t socket) override;
+  bool streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length) override;
+  void lost(uint64_t frames) override { counters_.drop(Drop::congested, frames); }
 
   void obey();
   void perform(const Command& command, uint8_t* bytes);
@@ -157,6 +174,9 @@ class Worker : private DtlsSurroundings {
   std::unique_ptr<Records> records_;
   std::unique_ptr<DtlsSessions> dtls_;
   std::unique_ptr<Timer> timer_;
+  /** nullptr until there is a client on a stream. */
+  std::unique_ptr<FrameRoom> frames_;
+  std::unique_ptr<Streams> streams_;
   Counted inRecord_;
   Joins joins_;
   bool haveJoinsTurn_ = false;

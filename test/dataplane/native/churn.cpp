@@ -1,8 +1,9 @@
 // The engine with all its threads, without Node, under ThreadSanitizer or AddressSanitizer: relay ports are opened and
-// closed and routes come and go while packets arrive, and ICMP errors. ./churn SECONDS THREADS; it fails if nothing comes
-// through, or if the kernel gives a client's packets to another thread than his.
+// closed, streams begin and end, and routes come and go while packets arrive, and ICMP errors. ./churn SECONDS THREADS; it
+// fails if nothing comes through, or if the kernel gives a client's packets to another thread than his.
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -54,6 +55,18 @@ void sendFrom(const End& end, const Endpoint& to, const void* bytes, size_t leng
   sendto(end.fd, bytes, length, MSG_DONTWAIT, &address.any, sizeof address.v4);
 }
 
+/** The two ends of a stream: ours, and what the engine is to adopt. */
+struct Pair {
+  int ours;
+  int theirs;
+};
+
+Pair openStream() {
+  int ends[2];
+  require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0, "socketpair");
+  return {ends[0], ends[1]};
+}
+
 /** Clients and peers, in a thread of their own: they send to everywhere, always, and count what comes. */
 class World {
  public:
@@ -71,12 +84,18 @@ class World {
     thread_.join();
     for (const auto* ends : {&clients, &peers})
       for (const End& end : *ends) ::close(end.fd);
+    for (const auto& stream : streams)
+      if (stream != 0) ::close(stream);
   }
 
   std::vector<End> clients;
   std::vector<End> peers;
   std::atomic<uint16_t> relayPorts[slots] = {};
+  /** Ends of streams, 0 for none. Those that are to end are closed by whoever writes to them. */
+  std::atomic<int> streams[slots] = {};
+  std::atomic<bool> isEnding[slots] = {};
   std::atomic<uint64_t> received{0};
+  std::atomic<uint64_t> streamed{0};
 
  private:
   void turn() {
@@ -87,12 +106,40 @@ class World {
       sendFrom(clients[i], listener_, stun, sizeof stun);
       if (const uint16_t port = relayPorts[i]) sendFrom(peers[i], loopback(port), "back", 4);
     }
+    for (uint32_t i = 0; i < slots; i++) talk(i);
     uint8_t bytes[256];
     for (const auto* ends : {&clients, &peers})
       for (const End& end : *ends)
         while (recv(end.fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) received++;
   }
 
+  /** On a stream: frames cut anywhere, of which every other client reads nothing. */
+  void talk(uint32_t i) {
+    const int stream = streams[i];
+    if (stream == 0) return;
+    static const std::vector<uint8_t> frames = [] {
+      std::vector<uint8_t> all;
+      for (int n = 0; n < 20; n++) {
+        all.insert(all.end(), {channel >> 8, channel & 0xff, 0, 6, 's', 't', 'r', 'e', 'a', 'm', 0, 0});
+        all.insert(all.end(), {0, static_cast<uint8_t>(n == 19 ? 0x0b : 1), 0, 0, 0x21, 0x12, 0xa4, 0x42});
+        all.resize(all.size() + 12);
+      }
+      return all;
+    }();
+    const size_t length = 1 + static_cast<size_t>(std::rand()) % 200;
+    const ssize_t written = ::send(stream, &frames[said_[i]], std::min(length, frames.size() - said_[i]), MSG_NOSIGNAL);
+    if (written > 0) said_[i] = (said_[i] + static_cast<size_t>(written)) % frames.size();
+    uint8_t bytes[4096];
+    if (i % 2 == 0)
+      while (::read(stream, bytes, sizeof bytes) > 0) streamed++;
+    if (!isEnding[i]) return;
+    ::close(stream);
+    said_[i] = 0;
+    isEnding[i] = false;
+    streams[i] = 0;
+  }
+
+  size_t said_[slots] = {};
   const Endpoint listener_;
   std::atomic<bool> isOver_{false};
   std::thread thread_;
@@ -119,15 +166,17 @@ void churn(double seconds, unsigned workers, bool byRing) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * seconds));
   std::vector<Counters> counters(workers);
   std::vector<Usage> usage(slots);
+  const StreamLimits streams{.streams = slots, .waitingBytes = 256 * 1024, .firstFrame = 1'000'000, .strangerIdle = 1'000'000,
+                             .idle = 1'000'000};
   Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true},
-                          .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .counters = counters.data(),
+                          .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .streams = streams, .counters = counters.data(),
                           .usage = usage.data(), .joined = nullptr, .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
   constexpr uint32_t ringBytes = 64 * 1024;
   std::vector<std::vector<uint64_t>> rings;
   for (unsigned worker = 0; worker < workers; worker++) {
-    for (const uint32_t listener : {0u, maxListeners}) {
+    for (const uint32_t listener : {0u, ringElsewhere, ringOfStreams}) {
       rings.emplace_back(ringBytes / sizeof(uint64_t));
       engine.giveRing(worker, listener, reinterpret_cast<uint8_t*>(rings.back().data()), ringBytes);
     }
@@ -146,6 +195,40 @@ void churn(double seconds, unsigned workers, bool byRing) {
   bool isClosing[slots] = {};
   uint64_t lives = 0;
   uint64_t errors = 0;
+  // By place: the number of its stream, and whether there is one.
+  uint32_t numbers[slots];
+  bool isStreaming[slots] = {};
+  for (uint32_t i = 0; i < slots; i++) numbers[i] = firstStream + i;
+  uint64_t adopted = 0;
+  const auto begin = [&](uint32_t i) {
+    const Pair pair = openStream();
+    const uint8_t early[] = {0, 1, 0, 0};
+    const uint8_t rest[] = {0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    [[maybe_unused]] const ssize_t written = ::send(pair.ours, rest, sizeof rest, MSG_NOSIGNAL);
+    isStreaming[i] = engine.adopt(numbers[i], pair.theirs, world.clients[i].at, early, sizeof early) == 0;
+    ::close(pair.theirs);
+    if (isStreaming[i]) adopted++;
+    engine.tell(numbers[i], {.kind = Command::Kind::ownStream, .hasRelay = true});
+    world.streams[i] = pair.ours;
+  };
+  const auto hear = [&](Record& record) {
+    const uint32_t i = Streams::indexOf(record.socket);
+    if (record.kind == static_cast<uint8_t>(UpKind::datagram)) {
+      if (record.bytes()[1] != 0x0b) return;
+      engine.tell(record.socket, {.kind = std::rand() % 2 ? Command::Kind::resume : Command::Kind::release});
+      return;
+    }
+    if (record.kind == static_cast<uint8_t>(UpKind::released)) {
+      int fd;
+      std::memcpy(&fd, record.bytes(), sizeof fd);
+      ::close(fd);
+    }
+    engine.tell(record.socket, {.kind = Command::Kind::hangUp});
+    if (record.socket != numbers[i]) return;
+    numbers[i] = numbers[i] < 0xfff00000 ? numbers[i] + 0x10000 : firstStream + i;
+    isStreaming[i] = false;
+    if (world.streams[i] != 0) world.isEnding[i] = true;
+  };
   for (uint64_t round = 1; std::chrono::steady_clock::now() < end; round++) {
     const uint32_t slot = static_cast<uint32_t>(std::rand()) % slots;
     const Leg client{0, channel, world.clients[slot].at, true, noOwnAddress};
@@ -157,7 +240,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
     if (!isOpen[slot] && !isClosing[slot]) {
       // Now and then for another client, so that a route runs over two threads.
       const Endpoint forWhom = world.clients[round % 3 == 0 ? (slot + 1) % slots : slot].at;
-      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom, {2, {0, 1}}, false) != 0) continue;
+      if (engine.openRelay(slot, loopback(port), loopback(port), forWhom, {2, {0, 1}}, ClientTransport::udp) != 0) continue;
       isOpen[slot] = true;
       world.relayPorts[slot] = port;
       engine.setOwner(0, port, engine.placeOf(slot));
@@ -187,12 +270,19 @@ void churn(double seconds, unsigned workers, bool byRing) {
           engine.route(client, peer, INT64_MAX);
       }
     }
+    const Leg onStream{numbers[slot], channel, world.clients[slot].at, true, noOwnAddress};
+    if (!isStreaming[slot] && world.streams[slot] == 0) begin(slot);
+    else if (round % 61 == 0) world.isEnding[slot] = true;
+    else if (round % 67 == 0) engine.tell(numbers[slot], {.kind = Command::Kind::hangUp});
+    else if (isOpen[slot] && round % 3 == 0) engine.route(onStream, peer, INT64_MAX);
+    else engine.send(numbers[slot], onStream, reinterpret_cast<const uint8_t*>("told"), 4, false);
     engine.flush(0, round % 4 == 0);
     engine.begin();
     for (const uint32_t closed : engine.takeClosed()) isClosing[closed] = false;
     for (unsigned worker = 0; worker < workers; worker++) {
       engine.ring(worker, 0).drain([](Record&) {});
-      engine.ring(worker, maxListeners).drain([&](Record& record) { errors += record.from() == nobody.peer ? 1 : 0; });
+      engine.ring(worker, ringOfStreams).drain(hear);
+      engine.ring(worker, ringElsewhere).drain([&](Record& record) { errors += record.from() == nobody.peer ? 1 : 0; });
     }
     if (round % 8 == 0) poll(nullptr, 0, 1);
   }
@@ -200,7 +290,8 @@ void churn(double seconds, unsigned workers, bool byRing) {
   for (Counters& each : counters)
     require(std::atomic_ref(each.strays).load() == 0, "the kernel steers otherwise than the threads");
   engine.stop();
-  std::printf("%lu relay ports opened, %lu packets received, %lu errors\n", lives, world.received.load(), errors);
+  std::printf("%lu relay ports opened, %lu packets received, %lu errors, %lu streams adopted, %lu reads of them\n", lives,
+              world.received.load(), errors, adopted, world.streamed.load());
 }
 
 int main(int, char** arguments) {

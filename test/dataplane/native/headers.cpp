@@ -110,7 +110,7 @@ void relayOver(uint8_t family, bool byRing) {
   std::vector<Counters> counters(1);
   std::vector<Usage> usage(1);
   Engine::Options options{.workers = 1, .relays = 1, .ways = 16, .buckets = 1, .shortcuts = {true, true},
-                          .replies = {.intervalNanos = 0, .burst = 1}, .byRing = byRing, .counters = counters.data(),
+                          .replies = {.intervalNanos = 0, .burst = 1}, .byRing = byRing, .streams = {.streams = 1}, .counters = counters.data(),
                           .usage = usage.data(), .joined = nullptr, .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
   Engine engine(options);
   require(engine.start(options) == 0, "start");
@@ -120,7 +120,7 @@ void relayOver(uint8_t family, bool byRing) {
   End client(family);
   End peer(family);
   Endpoint relay = loopback(family, 40'000);
-  while (engine.openRelay(0, relay, relay, client.at, {}, false) != 0) relay.port++;
+  while (engine.openRelay(0, relay, relay, client.at, {}, ClientTransport::udp) != 0) relay.port++;
   engine.route({0, channel, client.at, true, noOwnAddress}, {maxListeners, bare, peer.at, true, noOwnAddress}, INT64_MAX);
   engine.flush(0, true);
 
