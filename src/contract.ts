@@ -336,8 +336,8 @@ export type Hmac = (algorithm: "sha1" | "sha256", key: Uint8Array, ...parts: rea
 
 /** What not every plane can do. What it cannot is refused to clients. */
 export interface PlaneAbilities {
-  /** Has a relay port that was opened for a client on UDP serve it on a stream, and the other way round. */
-  readonly changesTransport: boolean;
+  /** A relay port that was opened for a client on one of these serves it on any other of the same group. */
+  readonly movesAmong: readonly (readonly Transport[])[];
   /** By relay ports that were opened for clients on these, it sends with `dontFragment`. */
   readonly dontFragment: readonly Transport[];
   /** Whether it has room for another route over this relay port just now. It always has, if not said. */

@@ -60,7 +60,8 @@ export function abilitiesOf(
   hasRoom: (relay: SocketId) => boolean,
 ): PlaneAbilities {
   return {
-    changesTransport: true,
+    // Clients on TLS are the portable plane's, and so are their relay ports.
+    movesAmong: [["udp", "dtls", "tcp"], ["tls"]],
     dontFragment: transports,
     hasRoom,
     hmac: (algorithm, key, ...parts) => engine.hmac(algorithm, key, ...parts),

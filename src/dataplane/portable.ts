@@ -10,6 +10,7 @@ import {
   type Listener,
   type ListenerKind,
   type Millis,
+  type PlaneAbilities,
   type PlaneCounters,
   type SocketId,
   Unavailable,
@@ -73,7 +74,7 @@ export function portablePlane(
 
 class PortablePlane implements Dataplane, Neighbour {
   readonly name = "portable";
-  readonly abilities = { changesTransport: true, dontFragment: [] };
+  readonly abilities: PlaneAbilities = { movesAmong: [["udp", "tcp", "tls"]], dontFragment: [] };
   readonly #options: StreamingPlaneOptions;
   readonly #tally = new Tally();
   readonly #limits: Limiter;

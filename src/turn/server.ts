@@ -109,7 +109,13 @@ const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: 
     [Method.connect, connect],
   ]);
 
-const noAbilities: PlaneAbilities = { changesTransport: false, dontFragment: [] };
+const noAbilities: PlaneAbilities = {
+  movesAmong: [
+    ["udp", "dtls"],
+    ["tcp", "tls"],
+  ],
+  dontFragment: [],
+};
 
 export class TurnServer implements Machine {
   readonly #turn: Turn;

@@ -276,7 +276,14 @@ describe.runIf(obstacleToNative() === undefined)("the judge in C++", () => {
     const judge = newJudge();
     const world = new World({
       ...options,
-      abilities: { changesTransport: false, dontFragment: [], challenges: true },
+      abilities: {
+        movesAmong: [
+          ["udp", "dtls"],
+          ["tcp", "tls"],
+        ],
+        dontFragment: [],
+        challenges: true,
+      },
       // The time goes to and fro.
       replyRate: { repliesPerSecond: 1, burst: 1e9 },
     });

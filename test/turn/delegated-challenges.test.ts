@@ -5,7 +5,16 @@ import type { Action, Banned, Order } from "../../src/contract.ts";
 import { decode } from "../../src/stun/message.ts";
 import { World, type WorldOptions } from "./world.ts";
 
-const challenging = { abilities: { changesTransport: false, dontFragment: [], challenges: true } } as const;
+const challenging = {
+  abilities: {
+    movesAmong: [
+      ["udp", "dtls"],
+      ["tcp", "tls"],
+    ],
+    dontFragment: [],
+    challenges: true,
+  },
+} as const;
 const elsewhere = {
   at: [{ transport: "udp", at: { address: "203.0.113.1", port: 3478 } }],
   weight: 1,
@@ -33,7 +42,7 @@ describe("the challenges of strangers", () => {
   });
 
   test.each([
-    ["a plane that cannot", { abilities: { changesTransport: true, dontFragment: [] } }],
+    ["a plane that cannot", { abilities: { movesAmong: [["udp", "dtls", "tcp", "tls"]], dontFragment: [] } }],
     ["a server of STUN alone", { relays: false }],
     [
       "a server that sends clients elsewhere",

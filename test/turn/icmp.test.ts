@@ -81,7 +81,13 @@ describe("an ICMP error", () => {
 });
 
 describe("DONT-FRAGMENT", () => {
-  const abilities = { changesTransport: false, dontFragment: ["udp", "dtls"] } as const;
+  const abilities = {
+    movesAmong: [
+      ["udp", "dtls"],
+      ["tcp", "tls"],
+    ],
+    dontFragment: ["udp", "dtls"],
+  } as const;
   const data = Buffer.from("data");
 
   test.each(abilities.dontFragment)("is done for the packets that have it, of clients over %s", (transport) => {

@@ -12,7 +12,11 @@ const home = "198.51.100.7";
 const away = "203.0.113.9";
 
 function worldOf(options: WorldOptions = {}): World {
-  return new World({ mobility: true, abilities: { changesTransport: true, dontFragment: [] }, ...options });
+  return new World({
+    mobility: true,
+    abilities: { movesAmong: [["udp", "dtls", "tcp", "tls"]], dontFragment: [] },
+    ...options,
+  });
 }
 
 /** A client with a ticket and a channel to `peer`. */
@@ -292,7 +296,8 @@ describe("an allocation moves to where its client is", () => {
 
   test("from one kind of transport to another only where the plane can do that", () => {
     for (const changesTransport of [true, false]) {
-      const world = worldOf({ abilities: { changesTransport, dontFragment: [] } });
+      const movesAmong = changesTransport ? ([["udp", "tcp"]] as const) : ([["udp"], ["tcp"]] as const);
+      const world = worldOf({ abilities: { movesAmong, dontFragment: [] } });
       const { ticket } = mobileClient(world);
       const [onTcp, onUdp] = [world.client(away, { transport: "tcp" }), world.client(away)];
       expect(codeOf(onTcp.asks("refresh", { mobilityTicket: ticket }))).toBe(changesTransport ? 0 : 405);

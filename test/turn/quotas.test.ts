@@ -68,7 +68,14 @@ describe("quotas", () => {
 describe("a plane that has no room for more routes", () => {
   test("has what is new refused with 508, and what there is goes on", () => {
     let hasRoom = true;
-    const abilities = { changesTransport: false, dontFragment: [], hasRoom: () => hasRoom };
+    const abilities = {
+      movesAmong: [
+        ["udp", "dtls"],
+        ["tcp", "tls"],
+      ],
+      dontFragment: [],
+      hasRoom: () => hasRoom,
+    } as const;
     const world = new World({ abilities });
     const client = world.client();
     client.allocates();

@@ -6,7 +6,6 @@ import { expectAt } from "../moving.ts";
 import {
   type AuthenticRequest,
   type FiveTuple,
-  isOnStream,
   type Outcome,
   type Refusal,
   refuse,
@@ -48,7 +47,7 @@ function refusalToMove(allocation: Allocation, to: FiveTuple, turn: Turn): Refus
   const { tuple, roaming } = allocation;
   // It has not gone anywhere; unless it had, and is back.
   if (tuple.key === to.key) return roaming?.next ? undefined : refuse(400);
-  const changesKind = isOnStream(tuple) !== isOnStream(to);
-  if (changesKind && !turn.abilities.changesTransport) return refuse(405);
+  const [from, onto] = [tuple.on.transport, to.on.transport];
+  if (!turn.abilities.movesAmong.some((group) => group.includes(from) && group.includes(onto))) return refuse(405);
   return turn.allocations.refusalToMove(allocation, to);
 }
