@@ -84,7 +84,7 @@ class Churn {
  public:
   Churn(unsigned workers, bool byRing) : counters_(workers), usage_(1), joined_(slots) {
     Engine::Options options{.workers = workers, .relays = 1, .ways = 16, .buckets = 1, .shortcuts = {true, true},
-                            .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .counters = counters_.data(),
+                            .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .streams = {.streams = 1}, .counters = counters_.data(),
                             .usage = usage_.data(), .joined = joined_.data(), .ownedClock = nullptr, .wake = [](void*) {},
                             .wakeContext = nullptr};
     engine_ = std::make_unique<Engine>(options);
