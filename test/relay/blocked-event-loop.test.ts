@@ -54,9 +54,9 @@ interface Call {
 }
 
 /** An allocation with a channel to a peer. */
-async function call(port: number, credential: Credential): Promise<Call> {
+async function call(transport: "udp" | "tcp", port: number, credential: Credential): Promise<Call> {
   const peer = await Peer.open(loopback);
-  const client = await Client.open("udp", { address: loopback, port }, credential, new Set());
+  const client = await Client.open(transport, { address: loopback, port }, credential, new Set());
   open.push(peer, client.connection);
   const [relayed] = xorAddresses(await client.allocate(), attribute.xorRelayedAddress);
   expect(classOf(await client.bindChannel(channel, peer.at))).toBe(messageClass.success);
@@ -77,42 +77,48 @@ async function exchange({ client, peer, relayed }: Call, first: number): Promise
 }
 
 describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for five seconds", () => {
-  test("media goes on with no loss, and allocations end on time all the same", { timeout: 40_000 }, async () => {
-    const port = await startRelay("udp");
-    const steady = await call(port, { username: "alice", password: secret });
-    const endsAtSeconds = Math.floor(Date.now() / 1000) + 4;
-    const ending = await call(port, mintCredential(secret, "bob", endsAtSeconds));
-    await Promise.all([exchange(steady, 0), exchange(ending, 0)]);
+  const transports = ["udp", "tcp"] as const;
+  const timeout = 40_000;
+  test.each(transports)(
+    "media over %s goes on with no loss, and allocations end on time all the same",
+    { timeout },
+    async (transport) => {
+      const port = await startRelay(transport);
+      const steady = await call(transport, port, { username: "alice", password: secret });
+      const endsAtSeconds = Math.floor(Date.now() / 1000) + 4;
+      const ending = await call(transport, port, mintCredential(secret, "bob", endsAtSeconds));
+      await Promise.all([exchange(steady, 0), exchange(ending, 0)]);
 
-    let isFree = false;
-    const said: unknown[] = [];
-    child.on("message", (word) => {
-      said.push(word);
-      isFree = word !== "blocked";
-    });
-    child.send("block");
-    let packets = 0;
-    let sentTooLate = 0;
-    for (; !isFree; packets += batch) {
-      ending.client.sendOn(channel, `${Date.now()}`);
-      if (Date.now() > endsAtSeconds * 1000 + disagreementMillis) sentTooLate += 1;
-      await exchange(steady, packets);
-    }
-    expect(said).toEqual(["blocked", "free"]);
-    expect(packets).toBeGreaterThan(100);
-    expect(sentTooLate).toBeGreaterThan(0);
+      let isFree = false;
+      const said: unknown[] = [];
+      child.on("message", (word) => {
+        said.push(word);
+        isFree = word !== "blocked";
+      });
+      child.send("block");
+      let packets = 0;
+      let sentTooLate = 0;
+      for (; !isFree; packets += batch) {
+        ending.client.sendOn(channel, `${Date.now()}`);
+        if (Date.now() > endsAtSeconds * 1000 + disagreementMillis) sentTooLate += 1;
+        await exchange(steady, packets);
+      }
+      expect(said).toEqual(["blocked", "free"]);
+      expect(packets).toBeGreaterThan(100);
+      expect(sentTooLate).toBeGreaterThan(0);
 
-    const arrivals: number[] = [];
-    ending.peer.send(ending.peer.at, "the end");
-    for (let payload = ""; payload !== "the end"; ) {
-      payload = (await ending.peer.next()).payload.toString();
-      if (payload !== "the end") arrivals.push(Number(payload));
-    }
-    expect(arrivals.length).toBeGreaterThan(0);
-    expect(Math.max(...arrivals)).toBeLessThan(endsAtSeconds * 1000 + disagreementMillis);
-    expect(classOf(await steady.client.refresh())).toBe(messageClass.success);
-    expect([401, 437]).toContain(errorCodeOf(await ending.client.refresh()));
-  });
+      const arrivals: number[] = [];
+      ending.peer.send(ending.peer.at, "the end");
+      for (let payload = ""; payload !== "the end"; ) {
+        payload = (await ending.peer.next()).payload.toString();
+        if (payload !== "the end") arrivals.push(Number(payload));
+      }
+      expect(arrivals.length).toBeGreaterThan(0);
+      expect(Math.max(...arrivals)).toBeLessThan(endsAtSeconds * 1000 + disagreementMillis);
+      expect(classOf(await steady.client.refresh())).toBe(messageClass.success);
+      expect([401, 437]).toContain(errorCodeOf(await ending.client.refresh()));
+    },
+  );
 
   test("what two joined connections carry goes on in both directions", { timeout: 40_000 }, async () => {
     const bench = new Bench({

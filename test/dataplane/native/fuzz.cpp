@@ -1,4 +1,4 @@
-// Feeds the judge, the table and the ring bytes that nobody would send, under AddressSanitizer and UBSan. Each packet
+// Feeds the judge, the table, the ring, frames of streams and what waits for them bytes that nobody would send, under AddressSanitizer and UBSan. Each packet
 // lies in memory of exactly its size. Built alone it makes its own inputs from a seed: ./fuzz SEED SECONDS; with clang,
 // -fsanitize=fuzzer -DLIBFUZZER lets libFuzzer make them.
 
@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "judge.h"
+#include "blocks.h"
 #include "ring.h"
+#include "stream-frames.h"
 
 using namespace sluice;
 
@@ -122,6 +124,49 @@ void turn(Ring& ring, Source& source, uint64_t& sent, uint64_t& seen) {
   }
 }
 
+/** A beginning of a frame says how long it is, the same however much more there is, and that is within the limits. */
+void frame(Source& source) {
+  static constexpr FrameLimits all[] = {everyFrame, strangersFrames, formersFrames};
+  const FrameLimits limits = all[source.below(3)];
+  const std::vector<uint8_t> packet = packetFrom(source);
+  uint32_t known = 0;
+  for (uint32_t length = 0; length <= packet.size(); length++) {
+    const std::unique_ptr<uint8_t[]> exact(new uint8_t[length]);
+    std::copy_n(packet.begin(), length, exact.get());
+    const uint32_t size = frameBytes(exact.get(), length, limits);
+    require(known == 0 || size == known, "a frame of two lengths");
+    require(size == none || padded(size) <= longestFrame, "a long frame");
+    known = size;
+  }
+}
+
+/** What was put in comes out, and every block is free again in the end. */
+void wait(Source& source) {
+  Blocks blocks(5 * 4096);
+  const uint64_t room = blocks.freeBytes();
+  Chain chains[2];
+  uint64_t in[2] = {};
+  uint64_t out[2] = {};
+  for (uint32_t turns = source.byte(); turns > 0; turns--) {
+    const uint32_t which = source.below(2);
+    const uint32_t length = source.byte() * 40u;
+    std::vector<uint8_t> bytes(length);
+    if (source.below(2) == 0) {
+      for (uint32_t i = 0; i < length; i++) bytes[i] = static_cast<uint8_t>((in[which] + i) * 31);
+      if (blocks.append(chains[which], bytes.data(), length)) in[which] += length;
+    } else if (length <= chains[which].size) {
+      blocks.copy(chains[which], bytes.data(), length);
+      for (uint32_t i = 0; i < length; i++)
+        require(bytes[i] == static_cast<uint8_t>((out[which] + i) * 31), "other bytes than were put in");
+      blocks.skip(chains[which], length);
+      out[which] += length;
+    }
+    require(chains[which].size == in[which] - out[which], "another size");
+  }
+  for (Chain& chain : chains) blocks.clear(chain);
+  require(blocks.freeBytes() == room, "a block lost");
+}
+
 void run(const uint8_t* bytes, size_t length) {
   Source source(bytes, length);
   Table table(64, relays, 7);
@@ -132,7 +177,7 @@ void run(const uint8_t* bytes, size_t length) {
   uint64_t seen = 0;
   Micros now = 0;
   while (!source.isEmpty()) {
-    switch (source.below(8)) {
+    switch (source.below(10)) {
       case 0:
       case 1: {
         const Leg client = legFrom(source, true);
@@ -155,6 +200,12 @@ void run(const uint8_t* bytes, size_t length) {
         break;
       case 5:
         turn(ring, source, sent, seen);
+        break;
+      case 6:
+        frame(source);
+        break;
+      case 7:
+        wait(source);
         break;
       default:
         judge(table, source, now);
