@@ -51,6 +51,8 @@ export class TcpRelays {
   readonly #joins: Joiner;
   /** By each of the two streams. */
   readonly #joined = new Map<SocketId, Joined>();
+  /** Streams that are about to be joined, and whether they are to be hung up. */
+  readonly #joining = new Map<SocketId, { isOver: boolean }>();
   /** Asked for, and neither open nor failed yet. */
   readonly #opening = new Set<SocketId>();
   /** By address and port: as bound, and as peers see them. */
@@ -146,7 +148,10 @@ export class TcpRelays {
     const { now, hand } = this.#options;
     const relay = streams.map((id) => this.#peers.get(id)?.relay).find((found) => found);
     const isThere = streams.every((id) => this.#peers.has(id) || this.#options.connection(id));
+    const order = { isOver: false };
+    for (const id of streams) this.#joining.set(id, order);
     const [client, peer] = isThere ? await Promise.all(streams.map((id) => this.#endOf(id))) : [];
+    for (const id of streams) this.#joining.delete(id);
     if (!client || !peer) {
       for (const id of streams) this.hangUp(id);
       if (!this.#isClosed) hand({ is: "parted", streams, usage: nothing });
@@ -162,6 +167,7 @@ export class TcpRelays {
       },
     });
     for (const id of streams) this.#joined.set(id, join);
+    if (order.isOver) join.breakOff();
   }
 
   /** Ends joined connections that have been idle for longer than they may. */
@@ -170,6 +176,11 @@ export class TcpRelays {
   }
 
   hangUp(id: SocketId): void {
+    const joining = this.#joining.get(id);
+    if (joining) {
+      joining.isOver = true;
+      return;
+    }
     this.#joined.get(id)?.breakOff();
     const found = this.#peers.get(id);
     if (found) breakOff(found.stream);

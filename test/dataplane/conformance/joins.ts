@@ -97,6 +97,15 @@ export function describeJoins(make: Make): void {
       expect(rig.handed.isEmpty).toBe(true);
     });
 
+    test("are broken off when one of them is hung up at once, and neither takes it for the end", async () => {
+      const { one, other, streams } = await joined();
+      rig.plane.perform({ do: "hang-up", via: streams[0] });
+      await Promise.all([one.closed, other.closed]);
+      expect([one.hasEnded, other.hasEnded]).toEqual([false, false]);
+      const told = [await rig.handed.next(), await rig.handed.next(), await rig.handed.next()];
+      expect(told.map(({ is }) => is).sort()).toEqual(["hung-up", "hung-up", "parted"]);
+    });
+
     test("end when neither has said anything for as long as they may be silent", async () => {
       const { one, other, streams } = await joined({ idleSeconds: 60 });
       rig.now += 50_000;
