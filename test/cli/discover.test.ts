@@ -69,7 +69,7 @@ describe("sluice discover", () => {
     [[], "missing required argument"],
   ])("refuses %j", async (args, message) => {
     const { code, stderr } = await run(...args);
-    expect(code).toBe(1);
+    expect(code).toBe(64);
     expect(stderr).toContain(message);
   });
 });

@@ -1,5 +1,5 @@
-// Feeds the judge, the table, the ring, frames of streams and what waits for them bytes that nobody would send, under AddressSanitizer and UBSan. Each packet
-// lies in memory of exactly its size. Built alone it makes its own inputs from a seed: ./fuzz SEED SECONDS; with clang,
+// Feeds the judge, the table, the ring and streams bytes that nobody would send, under AddressSanitizer and UBSan. Each
+// packet lies in memory of exactly its size. Built alone it makes its own inputs from a seed: ./fuzz SEED SECONDS; with clang,
 // -fsanitize=fuzzer -DLIBFUZZER lets libFuzzer make them.
 
 #include <chrono>
