@@ -11,13 +11,7 @@ import { breakOff, type Joined, type Joiner, type JoinOptions, Joins, type Strea
 import type { Engine } from "./native-addon.ts";
 import type { NativeBuckets } from "./native-buckets.ts";
 import { mostJoins, type UsageTable } from "./native-counters.ts";
-
-/** What Node has of a connection, which it documents only for its own modules. */
-interface Handle {
-  readonly fd: number;
-  reading: boolean;
-  readStop(): number;
-}
+import { descriptorOf, stopReading } from "./socket-handle.ts";
 
 interface Pair {
   readonly slot: number;
@@ -101,7 +95,7 @@ export class NativeJoins implements Joiner {
     if (!isPossible || !buckets) return this.#others.join(client, peer, now, options);
     this.#options.usage.clear(slot);
     const [near, far] = [takeOver(client), takeOver(peer)];
-    const fds = [fdOf(near.stream), fdOf(far.stream)] as const;
+    const fds = [descriptorOf(near.stream) ?? -1, descriptorOf(far.stream) ?? -1] as const;
     if (this.#engine.join(slot, ...fds, near.early, far.early, buckets, options.idleMillis ?? 0) !== 0) {
       this.#options.limits.release(options.limits);
       return this.#others.join(near, far, now, options);
@@ -167,7 +161,7 @@ interface TcpEnd extends StreamEnd {
 function isCarriable(end: StreamEnd): end is TcpEnd {
   const { stream } = end;
   if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream.destroyed || stream.connecting) return false;
-  return stream.writable && stream.writableLength === 0 && fdOf(stream) >= 0;
+  return stream.writable && stream.writableLength === 0 && descriptorOf(stream) !== undefined;
 }
 
 /** Node reads no more of it; what it has read follows what was read before. */
@@ -176,9 +170,7 @@ function takeOver({ stream, early }: TcpEnd): TcpEnd {
   stream.allowHalfOpen = true;
   const chunks = [early];
   for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) chunks.push(chunk);
-  const handle = handleOf(stream);
-  handle?.readStop();
-  if (handle) handle.reading = false;
+  stopReading(stream);
   return { stream, early: Buffer.concat(chunks) };
 }
 
@@ -190,12 +182,4 @@ function unjoined(client: StreamEnd, peer: StreamEnd): Joined {
       for (const { stream } of [client, peer]) breakOff(stream);
     },
   };
-}
-
-function handleOf(socket: Socket): Handle | undefined {
-  return (socket as unknown as { readonly _handle?: Handle })._handle;
-}
-
-function fdOf(socket: Socket): number {
-  return handleOf(socket)?.fd ?? -1;
 }

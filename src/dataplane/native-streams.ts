@@ -7,6 +7,7 @@ import type { Arrival, ClientStream } from "./client-stream.ts";
 import { asksToBind, isLikeBind } from "./connection.ts";
 import type { StreamEnd } from "./joins.ts";
 import { type Engine, firstStream } from "./native-addon.ts";
+import { descriptorOf } from "./socket-handle.ts";
 
 /** A socket's number is its place, of which there are so many, and how often that was taken, so that none is mistaken. */
 const places = 0x10000;
@@ -224,10 +225,4 @@ function bufferedOf(socket: Socket): Buffer {
   const chunks: Buffer[] = [];
   for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk);
   return Buffer.concat(chunks);
-}
-
-/** The one place that knows how Node keeps it, since it does not tell. Undefined where it has become another way. */
-function descriptorOf(socket: Socket): number | undefined {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: unknown } | null };
-  return typeof handle?.fd === "number" && handle.fd > 0 ? handle.fd : undefined;
 }
