@@ -177,6 +177,44 @@ export interface NativeLeg {
   readonly mayLeave: boolean;
 }
 
+/** Which an addon lacks that was built of older sources. */
+const engineMethods: Readonly<Record<keyof Engine, true>> = {
+  giveRing: true,
+  listen: true,
+  show: true,
+  challenge: true,
+  hmac: true,
+  admit: true,
+  adopt: true,
+  ownStream: true,
+  resume: true,
+  releaseStream: true,
+  hangUp: true,
+  openRelay: true,
+  closeRelay: true,
+  hasRoom: true,
+  beginBucket: true,
+  isFull: true,
+  admits: true,
+  setOwner: true,
+  route: true,
+  unroute: true,
+  expect: true,
+  handUpBindings: true,
+  askAgain: true,
+  send: true,
+  arrive: true,
+  flush: true,
+  begin: true,
+  readable: true,
+  release: true,
+  takeClosed: true,
+  join: true,
+  breakOffJoin: true,
+  takeParted: true,
+  stop: true,
+};
+
 /** For tests: the judge without sockets and threads. */
 export interface Judge {
   /** False if there is no room. */
@@ -201,7 +239,7 @@ export interface Judge {
 }
 
 export interface Addon {
-  readonly Engine: new (options: EngineOptions, wake: () => void) => Engine;
+  readonly Engine: { readonly prototype: Engine; new (options: EngineOptions, wake: () => void): Engine };
   readonly Judge: new (ways: number, relays: number, seed: number) => Judge;
 }
 
@@ -220,7 +258,7 @@ export function loadAddon(folder = packageRoot()): Addon {
   if (process.platform !== "linux")
     throw new Unavailable(`the native plane is for Linux, and this is ${process.platform}`);
   const addon = builtIn(folder);
-  if (!answersAsWeDo(addon)) throw new Unavailable("the native plane is of another version: npm run build:native");
+  if (!isOfThisVersion(addon)) throw new Unavailable("the native plane is of another version: npm run build:native");
   return addon;
 }
 
@@ -234,7 +272,13 @@ function builtIn(folder: string): Addon {
   }
 }
 
-/** The self-check: a Binding request through the code that media passes, answered to the byte as TurnServer would. */
+/** The self-check: all that we call is there, and what media passes works. */
+export function isOfThisVersion(addon: Addon): boolean {
+  const engine: object = addon.Engine.prototype;
+  return Object.keys(engineMethods).every((name) => name in engine) && answersAsWeDo(addon);
+}
+
+/** A Binding request through the code that media passes, answered to the byte as TurnServer would. */
 function answersAsWeDo(addon: Addon): boolean {
   const [method, transactionId] = [Method.binding, new Uint8Array(12).fill(7)];
   const from = { address: "192.0.2.1", port: 4000 };

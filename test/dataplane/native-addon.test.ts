@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Unavailable } from "../../src/contract.ts";
-import { loadAddon } from "../../src/dataplane/native-addon.ts";
+import { isOfThisVersion, loadAddon } from "../../src/dataplane/native-addon.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
 const built = fileURLToPath(new URL("../../build/Release/sluice.node", import.meta.url));
@@ -25,6 +25,16 @@ describe.runIf(process.platform === "linux")("the native plane is looked for in 
   test.runIf(!obstacleToNative())("and found prebuilt where none was built", () => {
     copyFileSync(built, prebuilt());
     expect(loadAddon(folder).Engine).toBeTypeOf("function");
+  });
+
+  test.runIf(!obstacleToNative())("and not taken if it lacks a method, as one of older sources does", () => {
+    const { Engine, Judge } = loadAddon();
+    expect(isOfThisVersion({ Engine, Judge })).toBe(true);
+    const { hmac, ...others } = Object.getOwnPropertyDescriptors(Engine.prototype);
+    class Older extends Engine {}
+    Object.setPrototypeOf(Older.prototype, Object.create(null, others));
+    expect(hmac).toBeDefined();
+    expect(isOfThisVersion({ Engine: Older, Judge })).toBe(false);
   });
 
   test("and is not there: the message says how to build it", () => {
