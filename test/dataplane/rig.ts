@@ -225,6 +225,13 @@ export class Rig {
   }
 
   /** Counted so often, as soon as every thread of the plane has come to it, and not more often. */
+  /** What is handed up next, which has to be this. */
+  async next<Is extends Input["is"]>(is: Is): Promise<Extract<Input, { is: Is }>> {
+    const input = await this.handed.next();
+    if (input.is !== is) throw new Error(`handed ${JSON.stringify(input)}`);
+    return input as Extract<Input, { is: Is }>;
+  }
+
   async expectDropped(reason: DropReason, count: number): Promise<void> {
     await until(() => this.plane.counters().dropped[reason] >= count);
     expect(this.plane.counters().dropped[reason], reason).toBe(count);

@@ -47,6 +47,14 @@ async function startRelay(transport: "udp" | "tcp"): Promise<number> {
   return Number((await once(child, "message"))[0]);
 }
 
+/** Has the relay's event loop stand still; `said` is what it says when it begins and ends to. */
+function block(): { readonly isFree: () => boolean; readonly said: readonly unknown[] } {
+  const said: unknown[] = [];
+  child.on("message", (word) => said.push(word));
+  child.send("block");
+  return { isFree: () => said.some((word) => word !== "blocked"), said };
+}
+
 interface Call {
   readonly client: Client;
   readonly peer: Peer;
@@ -89,16 +97,10 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
       const ending = await call(transport, port, mintCredential(secret, "bob", endsAtSeconds));
       await Promise.all([exchange(steady, 0), exchange(ending, 0)]);
 
-      let isFree = false;
-      const said: unknown[] = [];
-      child.on("message", (word) => {
-        said.push(word);
-        isFree = word !== "blocked";
-      });
-      child.send("block");
+      const { isFree, said } = block();
       let packets = 0;
       let sentTooLate = 0;
-      for (; !isFree; packets += batch) {
+      for (; !isFree(); packets += batch) {
         ending.client.sendOn(channel, `${Date.now()}`);
         if (Date.now() > endsAtSeconds * 1000 + disagreementMillis) sentTooLate += 1;
         await exchange(steady, packets);
@@ -129,15 +131,9 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
     open.push(bench);
     const { near, far } = await connected(bench);
     await crossing(near, far, 1000);
-    let isFree = false;
-    const said: unknown[] = [];
-    child.on("message", (word) => {
-      said.push(word);
-      isFree = word !== "blocked";
-    });
-    child.send("block");
+    const { isFree, said } = block();
     let rounds = 0;
-    for (; !isFree; rounds += 1) await Promise.all([crossing(near, far, 200_000), crossing(far, near, 200_000)]);
+    for (; !isFree(); rounds += 1) await Promise.all([crossing(near, far, 200_000), crossing(far, near, 200_000)]);
     expect(said).toEqual(["blocked", "free"]);
     expect(rounds).toBeGreaterThan(20);
     near.end();

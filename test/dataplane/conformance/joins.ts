@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Input, SocketId, TrafficLimit } from "../../../src/contract.ts";
+import type { SocketId, TrafficLimit } from "../../../src/contract.ts";
 import { Method } from "../../../src/stun/methods.ts";
 import { type Make, Rig, until } from "../rig.ts";
 import { ByteStream, request } from "./byte-stream.ts";
@@ -25,12 +25,6 @@ export function describeJoins(make: Make): void {
     });
     afterEach(() => rig.close());
 
-    async function next<Is extends Input["is"]>(is: Is): Promise<Extract<Input, { is: Is }>> {
-      const input = await rig.handed.next();
-      if (input.is !== is) throw new Error(`handed ${JSON.stringify(input)}`);
-      return input as Extract<Input, { is: Is }>;
-    }
-
     /** Whose last frame may be followed by anything. */
     async function client(): Promise<{ readonly stream: ByteStream; readonly via: SocketId }> {
       const { at } = await rig.listen("tcp");
@@ -38,7 +32,7 @@ export function describeJoins(make: Make): void {
       await once(socket, "connect");
       const stream = rig.keep(new ByteStream(socket));
       socket.write(request(Method.connectionBind));
-      return { stream, via: (await next("datagram")).via };
+      return { stream, via: (await rig.next("datagram")).via };
     }
 
     async function joined(options: { limits?: readonly TrafficLimit[]; idleSeconds?: number } = {}): Promise<Pair> {
@@ -77,8 +71,8 @@ export function describeJoins(make: Make): void {
         hashOfAll(one),
       ]);
       expect([got, gotBack]).toEqual([sent, answered]);
-      await Promise.all([next("hung-up"), next("hung-up")]);
-      const { usage, ...parted } = await next("parted");
+      await Promise.all([rig.next("hung-up"), rig.next("hung-up")]);
+      const { usage, ...parted } = await rig.next("parted");
       expect(parted).toEqual({ is: "parted", streams });
       expect([usage.toPeer.bytes, usage.toClient.bytes]).toEqual([fileBytes, fileBytes]);
     });
@@ -89,9 +83,12 @@ export function describeJoins(make: Make): void {
       await other.take(5);
       other.socket.resetAndDestroy();
       await one.closed;
-      const ends = [(await next("hung-up")).via, (await next("hung-up")).via];
+      const ends = [(await rig.next("hung-up")).via, (await rig.next("hung-up")).via];
       expect(new Set(ends)).toEqual(new Set(streams));
-      expect(await next("parted")).toMatchObject({ streams, usage: { toPeer: { bytes: 5 }, toClient: { bytes: 0 } } });
+      expect(await rig.next("parted")).toMatchObject({
+        streams,
+        usage: { toPeer: { bytes: 5 }, toClient: { bytes: 0 } },
+      });
       // What follows is of somebody else.
       await client();
       expect(rig.handed.isEmpty).toBe(true);
@@ -123,8 +120,11 @@ export function describeJoins(make: Make): void {
         return isOver;
       });
       expect([one.hasEnded, other.hasEnded]).toEqual([false, false]);
-      await Promise.all([next("hung-up"), next("hung-up")]);
-      expect(await next("parted")).toMatchObject({ streams, usage: { toPeer: { bytes: 10 }, toClient: { bytes: 7 } } });
+      await Promise.all([rig.next("hung-up"), rig.next("hung-up")]);
+      expect(await rig.next("parted")).toMatchObject({
+        streams,
+        usage: { toPeer: { bytes: 10 }, toClient: { bytes: 7 } },
+      });
     });
 
     test("are held to a limit in one direction without the other having to wait", async () => {

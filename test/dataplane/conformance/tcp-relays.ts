@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Server } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Endpoint, Input, SocketId, TrafficLimit } from "../../../src/contract.ts";
+import type { Endpoint, SocketId, TrafficLimit } from "../../../src/contract.ts";
 import { encode } from "../../../src/stun/message.ts";
 import { Method } from "../../../src/stun/methods.ts";
 import { type Make, Rig, until } from "../rig.ts";
@@ -17,12 +17,6 @@ export function describeTcpRelays(make: Make): void {
     });
     afterEach(() => rig.close());
 
-    async function next<Is extends Input["is"]>(is: Is): Promise<Extract<Input, { is: Is }>> {
-      const input = await rig.handed.next();
-      if (input.is !== is) throw new Error(`handed ${JSON.stringify(input)}`);
-      return input as Extract<Input, { is: Is }>;
-    }
-
     async function streamTo(at: Endpoint, localAddress = "127.0.0.1"): Promise<ByteStream> {
       const socket = connect({ host: at.address, port: at.port, localAddress, allowHalfOpen: true, noDelay: true });
       await once(socket, "connect");
@@ -35,17 +29,17 @@ export function describeTcpRelays(make: Make): void {
     ): Promise<{ readonly client: ByteStream; readonly via: SocketId }> {
       const client = await streamTo((await rig.listen("tcp")).at);
       client.socket.write(Buffer.concat([request(Method.connectionBind), Buffer.from(behind)]));
-      return { client, via: (await next("datagram")).via };
+      return { client, via: (await rig.next("datagram")).via };
     }
 
     /** For the client of a control connection. */
     async function opened(limits: readonly TrafficLimit[] = []) {
       const control = await streamTo((await rig.listen("tcp")).at);
       control.socket.write(request(Method.allocate));
-      const { via, from: client } = await next("datagram");
+      const { via, from: client } = await rig.next("datagram");
       const relay = rig.newSocketId();
       rig.plane.perform({ do: "open-relay", relay, family: 4, via, client, transport: "tcp", limits });
-      return { control, via, relay, at: (await next("relay-opened")).at };
+      return { control, via, relay, at: (await rig.next("relay-opened")).at };
     }
 
     async function peerServer(): Promise<{ server: Server; at: Endpoint; next: () => Promise<ByteStream> }> {
@@ -66,7 +60,7 @@ export function describeTcpRelays(make: Make): void {
     async function connected(relay: SocketId, to: Endpoint): Promise<SocketId> {
       const peer = rig.newSocketId();
       rig.plane.perform({ do: "connect", relay, peer, to });
-      expect(await next("peer-connected")).toEqual({ is: "peer-connected", peer });
+      expect(await rig.next("peer-connected")).toEqual({ is: "peer-connected", peer });
       return peer;
     }
 
@@ -109,7 +103,7 @@ export function describeTcpRelays(make: Make): void {
       const far = await streamTo(at, "127.0.0.7");
       far.socket.write("early");
       const { localPort: port = 0 } = far.socket;
-      const arrived = await next("peer-arrived");
+      const arrived = await rig.next("peer-arrived");
       expect(arrived).toMatchObject({ relay, via: control, from: { address: "127.0.0.7", port } });
       const { client, via } = await binding();
       join(via, arrived.peer);
@@ -131,10 +125,10 @@ export function describeTcpRelays(make: Make): void {
     test("goes on with frames when a ConnectionBind is refused", async () => {
       const { client, via } = await binding(request(Method.binding, 5));
       rig.plane.perform({ do: "send", via, to: { address: "", port: 0 }, bytes: request(0x11b) });
-      expect(Buffer.from((await next("datagram")).bytes)).toEqual(request(Method.binding, 5));
+      expect(Buffer.from((await rig.next("datagram")).bytes)).toEqual(request(Method.binding, 5));
       await client.take(answerBytes);
       client.socket.write(request(Method.binding, 6));
-      expect(Buffer.from((await next("datagram")).bytes)).toEqual(request(Method.binding, 6));
+      expect(Buffer.from((await rig.next("datagram")).bytes)).toEqual(request(Method.binding, 6));
     });
 
     test("goes on with frames behind a ConnectionBind that is broken and gets no answer", async () => {
@@ -146,7 +140,7 @@ export function describeTcpRelays(make: Make): void {
       broken[broken.length - 1] = ~(broken.at(-1) ?? 0);
       client.socket.write(Buffer.concat([broken, request(Method.binding, 5)]));
       for (const frame of [broken, request(Method.binding, 5)])
-        expect(Buffer.from((await next("datagram")).bytes)).toEqual(frame);
+        expect(Buffer.from((await rig.next("datagram")).bytes)).toEqual(frame);
     });
 
     test.each(["near", "far"] as const)("lets the %s end finish, and the other one go on", async (first) => {
@@ -159,7 +153,7 @@ export function describeTcpRelays(make: Make): void {
       expect(await one.take(11)).toBe("still there");
       other.socket.end();
       await Promise.all([one.closed, other.closed]);
-      const gone = [await next("hung-up"), await next("hung-up")].map(({ via }) => via);
+      const gone = [await rig.next("hung-up"), await rig.next("hung-up")].map(({ via }) => via);
       expect(new Set(gone)).toEqual(new Set([streams.via, streams.peer]));
     });
 
@@ -259,7 +253,7 @@ export function describeTcpRelays(make: Make): void {
       for (const to of [peers.at, { address: "127.0.0.3", port: peers.at.port }]) {
         const peer = rig.newSocketId();
         rig.plane.perform({ do: "connect", relay, peer, to });
-        expect(await next("peer-failed")).toEqual({ is: "peer-failed", peer });
+        expect(await rig.next("peer-failed")).toEqual({ is: "peer-failed", peer });
       }
       expect(rig.asked).toContainEqual({ address: "127.0.0.3", port: peers.at.port });
     });
@@ -272,7 +266,7 @@ export function describeTcpRelays(make: Make): void {
         expect((await peers.next()).socket.remotePort).toBe(at.port);
       }
       await streamTo(at);
-      await next("peer-arrived");
+      await rig.next("peer-arrived");
     });
 
     test("joins two of our own clients without leaving the process, whatever policy says of that", async () => {
@@ -280,8 +274,8 @@ export function describeTcpRelays(make: Make): void {
       const [here, there] = [await opened(), await opened()];
       const peer = rig.newSocketId();
       rig.plane.perform({ do: "connect", relay: here.relay, peer, to: there.at });
-      await next("peer-connected");
-      const arrived = await next("peer-arrived");
+      await rig.next("peer-connected");
+      const arrived = await rig.next("peer-arrived");
       expect(arrived).toMatchObject({ relay: there.relay, via: there.via, from: here.at });
       const [one, other] = [await binding("hello"), await binding()];
       join(one.via, peer);
@@ -309,10 +303,10 @@ export function describeTcpRelays(make: Make): void {
     test("hangs up on a peer that is not wanted, and on who is to be joined with nobody", async () => {
       const { at } = await opened();
       const far = await streamTo(at);
-      const { peer } = await next("peer-arrived");
+      const { peer } = await rig.next("peer-arrived");
       rig.plane.perform({ do: "hang-up", via: peer });
       await far.closed;
-      expect(await next("hung-up")).toEqual({ is: "hung-up", via: peer });
+      expect(await rig.next("hung-up")).toEqual({ is: "hung-up", via: peer });
       const { client, via } = await binding();
       rig.plane.perform({ do: "join", streams: [via, peer] });
       await until(() => client.hasEnded);
