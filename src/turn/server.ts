@@ -7,8 +7,9 @@ import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
 import type { Allocation } from "./allocation.ts";
 import { Allocations } from "./allocations.ts";
 import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
-import { answered, methodNames } from "./answered.ts";
+import { methodNames } from "./answered.ts";
 import { Bans } from "./bans.ts";
+import { conclude } from "./conclude.ts";
 import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
 import { DelegatedChallenges } from "./delegated-challenges.ts";
 import { Guesses } from "./guesses.ts";
@@ -21,13 +22,11 @@ import { type AllocationView, obey, viewOf } from "./orders.ts";
 import { type PeerConnection, PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
-import { reply } from "./reply.ts";
 import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts";
 import {
   type AuthenticRequest,
   fiveTuple,
   grant,
-  type Identity,
   isOnStream,
   type Outcome,
   type Request,
@@ -240,7 +239,7 @@ export class TurnServer implements Machine {
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
     const arrived = this.#welcome(authentic);
-    return [...expired, ...arrived, ...this.#conclude(request, this.#decide(authentic), identity)];
+    return [...expired, ...arrived, ...conclude(request, this.#decide(authentic), this.#turn, identity)];
   }
 
   /** It is discarded (RFC 8489 section 6.3); but planes read nothing behind a ConnectionBind before that is answered. */
@@ -253,7 +252,7 @@ export class TurnServer implements Machine {
   #answerStranger(request: Request, outcome: Outcome): Action[] {
     const { now, tuple, message } = request;
     const isOwed = tuple.on.transport !== "udp" || this.#comesFromOwner(request, outcome);
-    if (isOwed || this.#replies.admits(tuple.from.address, now)) return this.#conclude(request, outcome);
+    if (isOwed || this.#replies.admits(tuple.from.address, now)) return conclude(request, outcome, this.#turn);
     const method = methodNames.get(message.method) ?? "";
     return [{ do: "report", fact: { fact: "unanswered", method, client: tuple.from } }];
   }
@@ -336,7 +335,7 @@ export class TurnServer implements Machine {
     if (!connection?.connect) return [{ do: "hang-up", via: peer }];
     const { connect: request, id } = connection;
     this.#turn.connections.connected(connection, now);
-    return this.#conclude(request, grant({ connectionId: id }), request.identity);
+    return conclude(request, grant({ connectionId: id }), this.#turn, request.identity);
   }
 
   #peerFailed(peer: SocketId): Action[] {
@@ -344,12 +343,12 @@ export class TurnServer implements Machine {
     if (!connection) return [];
     this.#turn.connections.remove(connection);
     const { connect: request } = connection;
-    return request ? this.#conclude(request, refuse(447), request.identity) : [];
+    return request ? conclude(request, refuse(447), this.#turn, request.identity) : [];
   }
 
   /** Nobody was reached, or nobody came for it, in time. It is forgotten already. */
   #givenUp({ peer, connect: request }: PeerConnection): Action[] {
-    const answer = request ? this.#conclude(request, refuse(447), request.identity) : [];
+    const answer = request ? conclude(request, refuse(447), this.#turn, request.identity) : [];
     return [{ do: "hang-up", via: peer }, ...answer];
   }
 
@@ -358,7 +357,7 @@ export class TurnServer implements Machine {
     if (!opening) return [];
     if (!this.#isWaitedFor(opening)) return [...abandon(opening), { do: "close-relay", relay }];
     const { request } = opening;
-    return this.#conclude(request, opened(now, relay, opening, at, this.#turn), request.identity);
+    return conclude(request, opened(now, relay, opening, at, this.#turn), this.#turn, request.identity);
   }
 
   #relayFailed(now: Millis, relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
@@ -367,9 +366,9 @@ export class TurnServer implements Machine {
     if (!this.#isWaitedFor(opening)) return abandon(opening);
     const { allocation, request } = opening;
     const outcome = failed(now, opening, why === "exhausted" ? 508 : 440, this.#turn);
-    if (!("refused" in outcome)) return this.#conclude(request, outcome, request.identity);
+    if (!("refused" in outcome)) return conclude(request, outcome, this.#turn, request.identity);
     this.#turn.allocations.end(allocation, "deleted");
-    return [...abandon(opening), ...this.#conclude(request, outcome, request.identity)];
+    return [...abandon(opening), ...conclude(request, outcome, this.#turn, request.identity)];
   }
 
   #isWaitedFor({ allocation }: Opening): boolean {
@@ -380,20 +379,5 @@ export class TurnServer implements Machine {
     const opening = this.#turn.openings.get(relay);
     this.#turn.openings.delete(relay);
     return opening;
-  }
-
-  #conclude(request: Request, outcome: Outcome, identity?: Identity): Action[] {
-    if ("postponed" in outcome) return [...outcome.postponed];
-    const { tuple } = request;
-    const bytes =
-      "replayed" in outcome ? outcome.replayed : reply(request, outcome, identity, this.#turn.abilities.hmac);
-    if ("granted" in outcome) outcome.keep?.(bytes);
-    const back = { via: tuple.via, to: tuple.from };
-    const way = "granted" in outcome ? (outcome.way ?? back) : back;
-    return [
-      ...("granted" in outcome ? outcome.actions : []),
-      { do: "send", ...way, bytes },
-      { do: "report", fact: answered(request, outcome, identity) },
-    ];
   }
 }
