@@ -1,6 +1,6 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
-import type { Action, Endpoint, Family, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
+import type { Action, Family, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
@@ -18,26 +18,26 @@ import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { MobilityTickets } from "./mobility-tickets.ts";
 import { hungUp, settle } from "./moving.ts";
 import { Nonces } from "./nonce.ts";
+import { relayFailed, relayOpened } from "./opening.ts";
 import { type AllocationView, obey, viewOf } from "./orders.ts";
-import { type PeerConnection, PeerConnections } from "./peer-connections.ts";
+import { PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
 import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts";
 import {
   type AuthenticRequest,
   fiveTuple,
-  grant,
   isOnStream,
   type Outcome,
   type Request,
   refuse,
   transactionOf,
 } from "./request.ts";
-import { abandon, allocate, failed, opened, redirectionOfStranger } from "./requests/allocate.ts";
+import { allocate, redirectionOfStranger } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
 import { channelBind } from "./requests/channel-bind.ts";
 import { channelData } from "./requests/channel-data.ts";
-import { connect, peerArrived } from "./requests/connect.ts";
+import { connect, giveUp, peerArrived, peerConnected, peerFailed } from "./requests/connect.ts";
 import { connectionBind } from "./requests/connection-bind.ts";
 import { createPermission } from "./requests/create-permission.ts";
 import { icmp } from "./requests/icmp.ts";
@@ -46,7 +46,7 @@ import { refresh } from "./requests/refresh.ts";
 import { resume } from "./requests/resume.ts";
 import { send } from "./requests/send.ts";
 import { Reservations } from "./reservations.ts";
-import type { Opening, Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 import { furtherTypes, isMalformed, unknownAttributes } from "./unknown-attributes.ts";
 
 export interface TurnOptions {
@@ -188,13 +188,13 @@ export class TurnServer implements Machine {
       case "datagram":
         return this.#receive(now, input);
       case "relay-opened":
-        return this.#relayOpened(now, input.relay, input.at);
+        return relayOpened(now, input, this.#turn);
       case "relay-failed":
-        return this.#relayFailed(now, input.relay, input.why);
+        return relayFailed(now, input, this.#turn);
       case "peer-connected":
-        return this.#peerConnected(now, input.peer);
+        return peerConnected(now, input, this.#turn);
       case "peer-failed":
-        return this.#peerFailed(input.peer);
+        return peerFailed(input, this.#turn);
       case "peer-arrived":
         return peerArrived(now, input, this.#turn);
       case "icmp":
@@ -319,7 +319,7 @@ export class TurnServer implements Machine {
     return [
       ...allocations.due(now).flatMap((allocation) => allocations.expire(allocation, now)),
       ...reservations.due(now).map(({ relay }) => ({ do: "close-relay", relay }) as const),
-      ...connections.due(now).flatMap((connection) => this.#givenUp(connection)),
+      ...connections.due(now).flatMap((connection) => giveUp(connection, this.#turn)),
     ];
   }
 
@@ -328,56 +328,5 @@ export class TurnServer implements Machine {
     const connection = connections.findByPeer(via);
     if (connection) connections.remove(connection);
     return hungUp(via, now, allocations);
-  }
-
-  #peerConnected(now: Millis, peer: SocketId): Action[] {
-    const connection = this.#turn.connections.findByPeer(peer);
-    if (!connection?.connect) return [{ do: "hang-up", via: peer }];
-    const { connect: request, id } = connection;
-    this.#turn.connections.connected(connection, now);
-    return conclude(request, grant({ connectionId: id }), this.#turn, request.identity);
-  }
-
-  #peerFailed(peer: SocketId): Action[] {
-    const connection = this.#turn.connections.findByPeer(peer);
-    if (!connection) return [];
-    this.#turn.connections.remove(connection);
-    const { connect: request } = connection;
-    return request ? conclude(request, refuse(447), this.#turn, request.identity) : [];
-  }
-
-  /** Nobody was reached, or nobody came for it, in time. It is forgotten already. */
-  #givenUp({ peer, connect: request }: PeerConnection): Action[] {
-    const answer = request ? conclude(request, refuse(447), this.#turn, request.identity) : [];
-    return [{ do: "hang-up", via: peer }, ...answer];
-  }
-
-  #relayOpened(now: Millis, relay: SocketId, at: Endpoint): Action[] {
-    const opening = this.#takeOpening(relay);
-    if (!opening) return [];
-    if (!this.#isWaitedFor(opening)) return [...abandon(opening), { do: "close-relay", relay }];
-    const { request } = opening;
-    return conclude(request, opened(now, relay, opening, at, this.#turn), this.#turn, request.identity);
-  }
-
-  #relayFailed(now: Millis, relay: SocketId, why: "exhausted" | "no-such-family"): Action[] {
-    const opening = this.#takeOpening(relay);
-    if (!opening) return [];
-    if (!this.#isWaitedFor(opening)) return abandon(opening);
-    const { allocation, request } = opening;
-    const outcome = failed(now, opening, why === "exhausted" ? 508 : 440, this.#turn);
-    if (!("refused" in outcome)) return conclude(request, outcome, this.#turn, request.identity);
-    this.#turn.allocations.end(allocation, "deleted");
-    return [...abandon(opening), ...conclude(request, outcome, this.#turn, request.identity)];
-  }
-
-  #isWaitedFor({ allocation }: Opening): boolean {
-    return this.#turn.allocations.find(allocation.tuple) === allocation;
-  }
-
-  #takeOpening(relay: SocketId): Opening | undefined {
-    const opening = this.#turn.openings.get(relay);
-    this.#turn.openings.delete(relay);
-    return opening;
   }
 }

@@ -1,16 +1,13 @@
-// Allocate: a relayed transport address, or one of each family (RFC 8656 section 7.2). The answer comes when a plane has
-// opened the ports, and with them the next one if that is to be reserved.
+// Allocate: whether there is to be a relayed transport address, or one of each family (RFC 8656 section 7.2). The answer
+// comes when a plane has opened the ports (opening.ts).
 
-import type { Action, Endpoint, Fact, Family, Millis, RelayPortWish, SocketId } from "../../contract.ts";
-import { reasonPhrases } from "../../stun/error-codes.ts";
-import type { Message } from "../../stun/message.ts";
+import type { Action, Family } from "../../contract.ts";
 import { Method } from "../../stun/methods.ts";
 import { Allocation } from "../allocation.ts";
 import { desiredLifetime } from "../lifetime.ts";
-import { limitsOf } from "../rates.ts";
+import { allocated, isDual, open } from "../opening.ts";
 import {
   type AuthenticRequest,
-  type Grant,
   isOnStream,
   type Outcome,
   type Refusal,
@@ -19,13 +16,11 @@ import {
   transactionOf,
 } from "../request.ts";
 import type { Reservation } from "../reservations.ts";
-import type { Opening, Turn } from "../turn.ts";
+import type { Turn } from "../turn.ts";
 
 /** IP protocol numbers. */
 const udp = 17;
 const tcp = 6;
-/** ADDITIONAL-ADDRESS-FAMILY before RFC 8656 gave it another number. coturn's client sends it, and always for IPv6. */
-const draftAdditionalAddressFamily = 0x8032;
 
 export function allocate(request: AuthenticRequest, turn: Turn): Outcome {
   const { now, message, tuple, identity } = request;
@@ -121,93 +116,6 @@ function firstFamily({ message }: AuthenticRequest, turn: Turn): Family | Refusa
   if (isDual(message) && evenPort?.reservesNext) return refuse(400);
   if (additionalAddressFamily !== 6) return refuse(400);
   return family;
-}
-
-function isDual({ attributes, types }: Message): boolean {
-  return attributes.additionalAddressFamily !== undefined || types.includes(draftAdditionalAddressFamily);
-}
-
-function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcome {
-  const { allocation, family, request, ports } = opening;
-  const { via, from: client } = request.tuple;
-  const relay = turn.newSocketId();
-  turn.openings.set(relay, opening);
-  // A certain port is for another allocation, later.
-  const first = typeof port === "number" ? relay : (ports[0]?.relay ?? relay);
-  const limits = limitsOf(turn.rates, first, allocation.user);
-  const { transport } = allocation;
-  return { postponed: [{ do: "open-relay", relay, family, via, client, port, transport, limits }] };
-}
-
-/** A port is open: one of the allocation's own, or the one above it. */
-export function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpoint, turn: Turn): Outcome {
-  const { allocation, request, family, ports } = opening;
-  const port = { relay, family, relayed: at };
-  if (!request.message.attributes.evenPort?.reservesNext) {
-    return openNext(now, { ...opening, ports: [...ports, port] }, turn);
-  }
-  if (ports.length === 0) return open({ ...opening, ports: [port] }, turn, at.port + 1);
-  const { transport } = request.tuple.on;
-  return allocated(now, opening, turn, turn.reservations.add(now, { ...port, user: allocation.user, transport }));
-}
-
-/** A port did not open. A dual allocation makes do with the other (step 9). */
-export function failed(now: Millis, opening: Opening, code: 440 | 508, turn: Turn): Outcome {
-  const { request, family } = opening;
-  if (!isDual(request.message)) return code === 508 ? turn.alternates.refusalForCapacity(request) : refuse(code);
-  const addressErrorCode = { family, code, reason: reasonPhrases[code] };
-  return openNext(now, { ...opening, addressErrorCode }, turn);
-}
-
-/** Of a dual allocation, the IPv6 port comes after the IPv4 one; then, all is open that can be. */
-function openNext(now: Millis, opening: Opening, turn: Turn): Outcome {
-  const { request, family, ports } = opening;
-  const { evenPort } = request.message.attributes;
-  if (isDual(request.message) && family === 4) {
-    const second = { ...opening, family: 6 } as const;
-    return turn.families.includes(6) ? open(second, turn, evenPort && "even") : failed(now, second, 440, turn);
-  }
-  return ports.length > 0 ? allocated(now, opening, turn) : turn.alternates.refusalForCapacity(request);
-}
-
-/** Every port of an opening that comes to nothing. */
-export function abandon({ ports }: Opening): Action[] {
-  return ports.map(({ relay }) => ({ do: "close-relay", relay }));
-}
-
-/** The answer, now that all is open. The lifetime begins here. */
-function allocated(
-  now: Millis,
-  { allocation, request, ports, addressErrorCode }: Opening,
-  turn: Turn,
-  reservation?: Reservation,
-): Grant {
-  const { tuple, user } = allocation;
-  const lifetimes = ports.map((port) =>
-    allocation.open(port, now, desiredLifetime(request.message.attributes.lifetime)),
-  );
-  turn.allocations.file(allocation);
-  const isMobile = request.message.attributes.mobilityTicket !== undefined;
-  const { number } = isMobile ? turn.allocations.letRoam(allocation) : {};
-  const facts = ports.map(({ relay, relayed }): Fact => {
-    const { transport } = tuple.on;
-    return { fact: "allocation-opened", relay, user, transport, client: tuple.from, relayed };
-  });
-  return {
-    granted: {
-      xorRelayedAddress: ports.map(({ relayed }) => relayed),
-      lifetime: Math.min(...lifetimes),
-      reservationToken: reservation?.token,
-      xorMappedAddress: tuple.from,
-      addressErrorCode,
-      mobilityTicket: number === undefined ? undefined : turn.tickets?.seal({ number, issue: 0 }),
-      software: turn.software,
-    },
-    actions: facts.map((fact) => ({ do: "report", fact })),
-    keep: (answer) => {
-      allocation.answer = answer;
-    },
-  };
 }
 
 /** Reserved ports are ports: a user has no more of them than of allocations, and neither has everyone together. */

@@ -6,7 +6,9 @@ import { type Action, familyOf, type Input, type Millis } from "../../contract.t
 import { encode } from "../../stun/message.ts";
 import { Method } from "../../stun/methods.ts";
 import type { Allocation } from "../allocation.ts";
-import { type AuthenticRequest, type Outcome, refuse } from "../request.ts";
+import { conclude } from "../conclude.ts";
+import type { PeerConnection } from "../peer-connections.ts";
+import { type AuthenticRequest, grant, type Outcome, refuse } from "../request.ts";
 import type { Turn } from "../turn.ts";
 
 export function connect(request: AuthenticRequest, allocation: Allocation, turn: Turn): Outcome {
@@ -26,7 +28,31 @@ export function connect(request: AuthenticRequest, allocation: Allocation, turn:
   return { postponed: [{ do: "connect", relay, peer, to }] };
 }
 
+type Connected = Extract<Input, { is: "peer-connected" }>;
+type Failed = Extract<Input, { is: "peer-failed" }>;
 type Arrival = Extract<Input, { is: "peer-arrived" }>;
+
+export function peerConnected(now: Millis, { peer }: Connected, turn: Turn): Action[] {
+  const connection = turn.connections.findByPeer(peer);
+  if (!connection?.connect) return [{ do: "hang-up", via: peer }];
+  const { connect: request, id } = connection;
+  turn.connections.connected(connection, now);
+  return conclude(request, grant({ connectionId: id }), turn, request.identity);
+}
+
+export function peerFailed({ peer }: Failed, turn: Turn): Action[] {
+  const connection = turn.connections.findByPeer(peer);
+  if (!connection) return [];
+  turn.connections.remove(connection);
+  const { connect: request } = connection;
+  return request ? conclude(request, refuse(447), turn, request.identity) : [];
+}
+
+/** Nobody was reached, or nobody came for it, in time. It is forgotten already. */
+export function giveUp({ peer, connect: request }: PeerConnection, turn: Turn): Action[] {
+  const answer = request ? conclude(request, refuse(447), turn, request.identity) : [];
+  return [{ do: "hang-up", via: peer }, ...answer];
+}
 
 /** Who has no permission is closed on, and the client hears nothing of it. */
 export function peerArrived(now: Millis, { relay, via, peer, from }: Arrival, turn: Turn): Action[] {
