@@ -1,19 +1,17 @@
 // The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
 
-import type { Action, Family, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
+import type { Action, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
-import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
-import type { Allocation } from "./allocation.ts";
+import { AccessTokens } from "./access-tokens.ts";
 import { Allocations } from "./allocations.ts";
-import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
+import { Alternates, noAlternates } from "./alternates.ts";
 import { methodNames } from "./answered.ts";
 import { Bans } from "./bans.ts";
 import { conclude } from "./conclude.ts";
-import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
+import { decide } from "./decide.ts";
 import { DelegatedChallenges } from "./delegated-challenges.ts";
 import { Guesses } from "./guesses.ts";
-import type { Limits } from "./limits.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
 import { MobilityTickets } from "./mobility-tickets.ts";
 import { hungUp, settle } from "./moving.ts";
@@ -21,71 +19,19 @@ import { Nonces } from "./nonce.ts";
 import { relayFailed, relayOpened } from "./opening.ts";
 import { type AllocationView, obey, viewOf } from "./orders.ts";
 import { PeerConnections } from "./peer-connections.ts";
-import type { PeerPolicy } from "./peer-policy.ts";
-import type { Rates } from "./rates.ts";
-import { defaultReplyRate, ReplyBudget, type ReplyRate } from "./reply-budget.ts";
-import {
-  type AuthenticRequest,
-  fiveTuple,
-  isOnStream,
-  type Outcome,
-  type Request,
-  refuse,
-  transactionOf,
-} from "./request.ts";
-import { allocate, redirectionOfStranger } from "./requests/allocate.ts";
+import { defaultReplyRate, ReplyBudget } from "./reply-budget.ts";
+import { type AuthenticRequest, fiveTuple, isOnStream, type Outcome, type Request, refuse } from "./request.ts";
+import { redirectionOfStranger } from "./requests/allocate.ts";
 import { binding } from "./requests/binding.ts";
-import { channelBind } from "./requests/channel-bind.ts";
 import { channelData } from "./requests/channel-data.ts";
-import { connect, giveUp, peerArrived, peerConnected, peerFailed } from "./requests/connect.ts";
-import { connectionBind } from "./requests/connection-bind.ts";
-import { createPermission } from "./requests/create-permission.ts";
+import { giveUp, peerArrived, peerConnected, peerFailed } from "./requests/connect.ts";
 import { icmp } from "./requests/icmp.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
-import { refresh } from "./requests/refresh.ts";
-import { resume } from "./requests/resume.ts";
 import { send } from "./requests/send.ts";
 import { Reservations } from "./reservations.ts";
 import type { Turn } from "./turn.ts";
-import { furtherTypes, isMalformed, unknownAttributes } from "./unknown-attributes.ts";
-
-export interface TurnOptions {
-  /** Up to 16 bytes keep a 401 within 2.5 times the smallest Allocate request. */
-  readonly realm: string;
-  /** Sent in answers to Allocate and Refresh, if at all. */
-  readonly software?: string | undefined;
-  readonly authenticate: Authenticate;
-  /** To be given only where it finds every name: clients are told then to send hashes (RFC 8489 section 14.4). */
-  readonly usernameOf?: UsernameOf | undefined;
-  /** Where nobody is to be asked, left out. Asked about is by the action `ask`. */
-  readonly mustAsk?: MustAsk | undefined;
-  readonly peers: PeerPolicy;
-  /** Of which there are relayed addresses. */
-  readonly families: readonly Family[];
-  readonly limits: Limits;
-  /** None if not said. */
-  readonly rates?: Rates;
-  /** 16 random bytes or more. Whoever has them can make nonces, but no credentials. */
-  readonly nonceSecret: Uint8Array;
-  readonly nonceLifetimeSeconds?: number;
-  /** False for STUN without TURN. True if not said. */
-  readonly relays?: boolean;
-  /** None if not said. */
-  readonly alternates?: AlternatesOptions;
-  /** Whether there are TCP allocations (RFC 6062). False if not said. */
-  readonly relaysTcp?: boolean;
-  /** Who may come with tokens that others have given out (RFC 7635). Nobody if not said. */
-  readonly accessTokens?: AccessTokensOptions | undefined;
-  /** Whether clients may take their allocations elsewhere (RFC 8016). Not if not said. */
-  readonly mobility?: boolean;
-  /** Of the plane that carries out what we decide; nothing, if not said. */
-  readonly abilities?: PlaneAbilities;
-  /** What strangers can make us send to one network. */
-  readonly replyRate?: ReplyRate;
-  readonly newSocketId: () => SocketId;
-  /** UDP listeners at which clients may find out how their NAT behaves (RFC 5780): for each family, four or none. */
-  readonly squares?: readonly Square[];
-}
+import type { TurnOptions } from "./turn-options.ts";
+import { furtherTypes } from "./unknown-attributes.ts";
 
 /** A header and REQUESTED-TRANSPORT. */
 const smallestAllocateBytes = 28;
@@ -98,15 +44,6 @@ const streamMethods: ReadonlySet<number> = new Set([Method.connect, Method.conne
 const turnMethods: ReadonlySet<number> = new Set(
   [...methodNames.keys()].filter((method) => !streamMethods.has(method)),
 );
-
-/** Every method that needs an allocation. */
-const onAllocation: ReadonlyMap<number, (request: AuthenticRequest, allocation: Allocation, turn: Turn) => Outcome> =
-  new Map([
-    [Method.refresh, refresh],
-    [Method.createPermission, createPermission],
-    [Method.channelBind, channelBind],
-    [Method.connect, connect],
-  ]);
 
 const noAbilities: PlaneAbilities = {
   movesAmong: [
@@ -239,7 +176,7 @@ export class TurnServer implements Machine {
     const expired = this.#endIfExpired(request);
     const authentic = { ...request, identity };
     const arrived = this.#welcome(authentic);
-    return [...expired, ...arrived, ...conclude(request, this.#decide(authentic), this.#turn, identity)];
+    return [...expired, ...arrived, ...conclude(request, decide(authentic, this.#turn), this.#turn, identity)];
   }
 
   /** It is discarded (RFC 8489 section 6.3); but planes read nothing behind a ConnectionBind before that is answered. */
@@ -266,28 +203,6 @@ export class TurnServer implements Machine {
   #bind(request: Request): Outcome {
     const view = this.#views.get(request.tuple.on.socket);
     return view ? natDiscovery(request, view) : binding(request);
-  }
-
-  /** RFC 8489 section 6.3.1, then RFC 8656 section 5, then what the method says. */
-  #decide(request: AuthenticRequest): Outcome {
-    const { message, tuple, identity } = request;
-    const unknown = unknownAttributes(message, this.#turn.comprehends(tuple.on.transport));
-    if (unknown.length > 0) return refuse(420, { unknownAttributes: unknown });
-    if (isMalformed(message)) return refuse(400);
-    if (this.#turn.bans.holdsUser(identity.credential.user, request.now)) return refuse(403);
-    if (message.method === Method.connectionBind) return connectionBind(request, this.#turn);
-    const onAllocationMethod = onAllocation.get(message.method);
-    if (!onAllocationMethod) return allocate(request, this.#turn);
-
-    const replayed = this.#turn.allocations.farewell(tuple, transactionOf(message));
-    if (replayed) return { replayed };
-    const { mobilityTicket } = message.attributes;
-    if (message.method === Method.refresh && mobilityTicket) return resume(request, mobilityTicket, this.#turn);
-    const allocation = this.#turn.allocations.find(tuple);
-    if (!allocation?.isOpen) return refuse(437);
-    if (allocation.username !== identity.username) return refuse(441);
-    if (!allocation.admitsTransaction(request.now)) return { postponed: [] };
-    return onAllocationMethod(request, allocation, this.#turn);
   }
 
   /** A client that shows a ticket again has not heard our answer to it, so it stays where it was. */

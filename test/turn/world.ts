@@ -22,7 +22,8 @@ import { Method } from "../../src/stun/methods.ts";
 import { authenticator } from "../../src/turn/credentials.ts";
 import { defaultLimits, type Limits } from "../../src/turn/limits.ts";
 import { type PeerPolicy, type PeerPolicyOptions, peerPolicy } from "../../src/turn/peer-policy.ts";
-import { type TurnOptions, TurnServer } from "../../src/turn/server.ts";
+import { TurnServer } from "../../src/turn/server.ts";
+import type { TurnOptions } from "../../src/turn/turn-options.ts";
 
 export const realm = "example.org";
 export const secret = "a shared secret";
