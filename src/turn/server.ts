@@ -1,24 +1,21 @@
-// The TURN server as a machine: finds out what came, who sent it, and which request answers it (RFC 8656 section 5).
+// The TURN server as a machine: finds out what came, who sent it, and whether that is answered (RFC 8656 section 5). What
+// the answer is, decide.ts says.
 
-import type { Action, Input, Machine, Millis, Order, PlaneAbilities, SocketId } from "../contract.ts";
+import type { Action, Input, Machine, Millis, Order, SocketId } from "../contract.ts";
 import { brokenList, decode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 import { AccessTokens } from "./access-tokens.ts";
-import { Allocations } from "./allocations.ts";
-import { Alternates, noAlternates } from "./alternates.ts";
 import { methodNames } from "./answered.ts";
-import { Bans } from "./bans.ts";
+import type { Bans } from "./bans.ts";
 import { conclude } from "./conclude.ts";
 import { decide } from "./decide.ts";
 import { DelegatedChallenges } from "./delegated-challenges.ts";
 import { Guesses } from "./guesses.ts";
 import { LongTermMechanism } from "./long-term-mechanism.ts";
-import { MobilityTickets } from "./mobility-tickets.ts";
 import { hungUp, settle } from "./moving.ts";
 import { Nonces } from "./nonce.ts";
 import { relayFailed, relayOpened } from "./opening.ts";
 import { type AllocationView, obey, viewOf } from "./orders.ts";
-import { PeerConnections } from "./peer-connections.ts";
 import { defaultReplyRate, ReplyBudget } from "./reply-budget.ts";
 import { type AuthenticRequest, fiveTuple, isOnStream, type Outcome, type Request, refuse } from "./request.ts";
 import { redirectionOfStranger } from "./requests/allocate.ts";
@@ -28,10 +25,8 @@ import { giveUp, peerArrived, peerConnected, peerFailed } from "./requests/conne
 import { icmp } from "./requests/icmp.ts";
 import { natDiscovery, type Square, viewsOf } from "./requests/nat-discovery.ts";
 import { send } from "./requests/send.ts";
-import { Reservations } from "./reservations.ts";
 import type { Turn } from "./turn.ts";
-import type { TurnOptions } from "./turn-options.ts";
-import { furtherTypes } from "./unknown-attributes.ts";
+import { type TurnOptions, turnOf } from "./turn-options.ts";
 
 /** A header and REQUESTED-TRANSPORT. */
 const smallestAllocateBytes = 28;
@@ -45,14 +40,6 @@ const turnMethods: ReadonlySet<number> = new Set(
   [...methodNames.keys()].filter((method) => !streamMethods.has(method)),
 );
 
-const noAbilities: PlaneAbilities = {
-  movesAmong: [
-    ["udp", "dtls"],
-    ["tcp", "tls"],
-  ],
-  dontFragment: [],
-};
-
 export class TurnServer implements Machine {
   readonly #turn: Turn;
   readonly #views: ReadonlyMap<SocketId, Square>;
@@ -62,50 +49,12 @@ export class TurnServer implements Machine {
   readonly #methods: ReadonlySet<number>;
 
   constructor(options: TurnOptions) {
-    const { realm, nonceSecret, nonceLifetimeSeconds = 600, authenticate, usernameOf, ...others } = options;
-    const {
-      software,
-      squares = [],
-      replyRate = defaultReplyRate,
-      relays = true,
-      relaysTcp = false,
-      alternates = noAlternates,
-      mobility = false,
-      abilities = noAbilities,
-      accessTokens,
-      ...rest
-    } = others;
+    const { nonceSecret, squares = [], replyRate = defaultReplyRate, relays = true } = options;
+    this.#turn = turnOf(options);
+    const { abilities, relaysTcp } = this.#turn;
     this.#methods = relays ? new Set([...turnMethods, ...(relaysTcp ? streamMethods : [])]) : stunMethods;
     this.#views = new Map(squares.flatMap(viewsOf));
-    this.#turn = {
-      rates: {},
-      abilities,
-      comprehends: furtherTypes({ accessToken: accessTokens !== undefined, dontFragment: abilities.dontFragment }),
-      ...rest,
-      relaysTcp,
-      software,
-      allocations: new Allocations(options.limits),
-      openings: new Map(),
-      reservations: new Reservations(nonceSecret),
-      alternates: new Alternates(alternates, nonceSecret),
-      connections: new PeerConnections(options.limits, nonceSecret),
-      tickets: mobility ? new MobilityTickets(nonceSecret) : undefined,
-      bans: new Bans(),
-    };
-    const nonces = new Nonces(nonceSecret, realm, nonceLifetimeSeconds, abilities.hmac);
-    const { mustAsk = () => false } = options;
-    this.#mechanism = new LongTermMechanism({
-      realm,
-      nonces,
-      authenticate,
-      usernameOf,
-      mustAsk,
-      hmac: abilities.hmac,
-      tokens: accessTokens && new AccessTokens(accessTokens),
-      sessionAt: (tuple) => this.#turn.allocations.find(tuple)?.session,
-      ownerAt: (tuple) => this.#turn.allocations.find(tuple)?.username,
-      guesses: new Guesses(nonceSecret),
-    });
+    this.#mechanism = mechanismOf(options, this.#turn);
     this.#replies = new ReplyBudget(replyRate, nonceSecret);
     const isDelegated = relays && abilities.challenges === true;
     this.#delegated = new DelegatedChallenges(isDelegated ? this.#mechanism.challengeFor(nonceSecret) : undefined);
@@ -244,4 +193,21 @@ export class TurnServer implements Machine {
     if (connection) connections.remove(connection);
     return hungUp(via, now, allocations);
   }
+}
+
+function mechanismOf(options: TurnOptions, { allocations, abilities: { hmac } }: Turn): LongTermMechanism {
+  const { realm, authenticate, usernameOf, mustAsk = () => false, accessTokens } = options;
+  const { nonceSecret, nonceLifetimeSeconds = 600 } = options;
+  return new LongTermMechanism({
+    realm,
+    nonces: new Nonces(nonceSecret, realm, nonceLifetimeSeconds, hmac),
+    authenticate,
+    usernameOf,
+    mustAsk,
+    hmac,
+    tokens: accessTokens && new AccessTokens(accessTokens),
+    sessionAt: (tuple) => allocations.find(tuple)?.session,
+    ownerAt: (tuple) => allocations.find(tuple)?.username,
+    guesses: new Guesses(nonceSecret),
+  });
 }

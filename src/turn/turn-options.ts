@@ -1,14 +1,21 @@
-// What a TURN server is to be told.
+// What a TURN server is to be told, and what its requests share when it begins.
 
 import type { Family, PlaneAbilities, SocketId } from "../contract.ts";
 import type { AccessTokensOptions } from "./access-tokens.ts";
-import type { AlternatesOptions } from "./alternates.ts";
+import { Allocations } from "./allocations.ts";
+import { Alternates, type AlternatesOptions, noAlternates } from "./alternates.ts";
+import { Bans } from "./bans.ts";
 import type { Authenticate, MustAsk, UsernameOf } from "./credentials.ts";
 import type { Limits } from "./limits.ts";
+import { MobilityTickets } from "./mobility-tickets.ts";
+import { PeerConnections } from "./peer-connections.ts";
 import type { PeerPolicy } from "./peer-policy.ts";
 import type { Rates } from "./rates.ts";
 import type { ReplyRate } from "./reply-budget.ts";
 import type { Square } from "./requests/nat-discovery.ts";
+import { Reservations } from "./reservations.ts";
+import type { Turn } from "./turn.ts";
+import { furtherTypes } from "./unknown-attributes.ts";
 
 export interface TurnOptions {
   /** Up to 16 bytes keep a 401 within 2.5 times the smallest Allocate request. */
@@ -46,4 +53,36 @@ export interface TurnOptions {
   readonly newSocketId: () => SocketId;
   /** UDP listeners at which clients may find out how their NAT behaves (RFC 5780): for each family, four or none. */
   readonly squares?: readonly Square[];
+}
+
+const noAbilities: PlaneAbilities = {
+  movesAmong: [
+    ["udp", "dtls"],
+    ["tcp", "tls"],
+  ],
+  dontFragment: [],
+};
+
+/** Of a server that has just begun. */
+export function turnOf(options: TurnOptions): Turn {
+  const { limits, rates = {}, peers, families, software, newSocketId, nonceSecret, accessTokens } = options;
+  const { relaysTcp = false, mobility = false, alternates = noAlternates, abilities = noAbilities } = options;
+  return {
+    allocations: new Allocations(limits),
+    alternates: new Alternates(alternates, nonceSecret),
+    openings: new Map(),
+    reservations: new Reservations(nonceSecret),
+    connections: new PeerConnections(limits, nonceSecret),
+    tickets: mobility ? new MobilityTickets(nonceSecret) : undefined,
+    abilities,
+    comprehends: furtherTypes({ accessToken: accessTokens !== undefined, dontFragment: abilities.dontFragment }),
+    bans: new Bans(),
+    limits,
+    rates,
+    peers,
+    families,
+    relaysTcp,
+    software,
+    newSocketId,
+  };
 }
