@@ -22,13 +22,12 @@ import { openFilesAtMost, reportCapacity } from "./relay/capacity.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
-import { type Door, doorsOf, isWildcard } from "./relay/doors.ts";
+import { type Door, isWildcard, offeredDoors } from "./relay/doors.ts";
 import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
-import { type Media, offeredDoors, openMedia } from "./relay/media.ts";
+import { type Media, openMedia } from "./relay/media.ts";
 import { checkOwnAddresses } from "./relay/own-addresses.ts";
-import { certifiedHost } from "./relay/watched-certificates.ts";
 import { CallHistories } from "./xmpp/console/call-histories.ts";
 
 export interface RelayOptions {
@@ -133,7 +132,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
   return {
     listeners: media.listeners,
     relayAddresses: media.relayAddresses,
-    doors: doorsOf(media.listeners, media.relayAddresses, certifiedHost(media.certificates)),
+    doors: offeredDoors(media),
     metrics: admin?.at,
     credentials: credentials?.at,
     counters: () => media.plane.counters(),

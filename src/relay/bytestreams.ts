@@ -1,7 +1,7 @@
 // The SOCKS5 proxy for bytestreams (XEP-0065): its listeners, its machine beside the TURN server's, and where clients find
 // it.
 
-import type { Proxy65 } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import type { Action, Dataplane, Input, Listener, Machine, Millis, RelayAddress } from "../contract.ts";
 import { BytestreamsProxy, type StreamView } from "../socks5/bytestreams-proxy.ts";
 import { hostOf } from "../stun/address.ts";
@@ -21,16 +21,22 @@ export interface Bytestreams {
 
 export interface BytestreamsParts {
   readonly plane: Dataplane;
-  /** Those of its own, and those that it shares. */
   readonly listeners: readonly Listener[];
+  /** Listeners that take SOCKS5 and nothing else. */
+  readonly proxies: readonly Listener[];
   readonly relayAddresses: readonly RelayAddress[];
-  /** What clients are told to connect to, if not the addresses that there are. */
-  readonly host: string | undefined;
   readonly isBanned: (address: string, now: Millis) => boolean;
 }
 
-export function openBytestreams({ quota }: Proxy65, parts: BytestreamsParts): Bytestreams {
-  const { plane, listeners, relayAddresses, host, isBanned } = parts;
+/** Undefined where there are to be none. */
+export function openBytestreams(xmpp: Config["xmpp"], parts: BytestreamsParts): Bytestreams | undefined {
+  if (!xmpp?.proxy65) return undefined;
+  const {
+    host,
+    proxy65: { quota },
+  } = xmpp;
+  const { plane, relayAddresses, isBanned } = parts;
+  const listeners = [...parts.proxies, ...sharedListeners(parts.listeners)];
   const machine = new BytestreamsProxy(quota, { hostOf, usageOf: (stream) => plane.usage(stream), isBanned });
   return {
     machine,
@@ -47,6 +53,12 @@ export function openBytestreams({ quota }: Proxy65, parts: BytestreamsParts): By
       return undefined;
     },
   };
+}
+
+/** Whoever listens for TCP and TLS takes SOCKS5, too. Such a listener stands there once for each transport. */
+function sharedListeners(listeners: readonly Listener[]): Listener[] {
+  const shared = listeners.filter(({ socket }, index) => listeners.findIndex((each) => each.socket === socket) < index);
+  return shared.map((listener) => ({ ...listener, transport: "tcp" }));
 }
 
 const sharedInputs: ReadonlySet<Input["is"]> = new Set(["hung-up", "parted", "ordered", "ticked"]);

@@ -11,8 +11,8 @@ import { Unavailable } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
 import type { CallHistories } from "../xmpp/console/call-histories.ts";
 import { now } from "./clock.ts";
-import { servicesOf, urisOf } from "./doors.ts";
-import { type Media, offeredDoors } from "./media.ts";
+import { offeredDoors, servicesOf, urisOf } from "./doors.ts";
+import type { Media } from "./media.ts";
 import { operationsOn } from "./operations.ts";
 
 interface ComponentParts {

@@ -10,6 +10,8 @@ import {
 } from "../contract.ts";
 import { schemes, stunUri, turnUri } from "../turn/uri.ts";
 import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
+import type { Media } from "./media.ts";
+import { certifiedHost } from "./watched-certificates.ts";
 
 /** A listener as clients see it from outside. */
 export interface Door {
@@ -42,6 +44,15 @@ export function doorsOf(
     return [{ transport, host: schemes[transport].turn === "turns" ? (tlsHost ?? host) : host, port: at.port }];
   });
   return eachOnce(doors);
+}
+
+/** Under one name, also a listener of a family that we do not relay in. */
+export function offeredDoors(
+  { listeners, relayAddresses, certificates }: Pick<Media, "listeners" | "relayAddresses" | "certificates">,
+  host?: string,
+): Door[] {
+  if (host === undefined) return doorsOf(listeners, relayAddresses, certifiedHost(certificates));
+  return listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
 }
 
 /** One entry a place and transport, however many listeners stand behind it. */

@@ -1,52 +1,40 @@
 // What relays: a plane, the TURN server deciding for it, and whatever either of them asks.
 
 import { randomBytes, randomInt } from "node:crypto";
-import type { Log } from "../admin/log.ts";
-import { endpointText } from "../admin/masking.ts";
-import type { Config, Listen } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import { machineAddresses } from "../config/relay-addresses.ts";
 import {
   type Action,
   type Dataplane,
-  type Endpoint,
   type Fact,
   familyOf,
-  type Listener,
   type Millis,
   type Order,
   type RelayAddress,
   type SocketId,
-  Unavailable,
 } from "../contract.ts";
 import { Certificates } from "../dataplane/certificates.ts";
-import { choosePlane } from "../dataplane/choose.ts";
 import { Loop } from "../dataplane/loop.ts";
 import type { StreamingPlaneOptions } from "../dataplane/stream.ts";
 import type { Ban } from "../turn/bans.ts";
 import { clientPolicy } from "../turn/client-policy.ts";
 import type { AllocationView } from "../turn/orders.ts";
 import type { PeerPolicy } from "../turn/peer-policy.ts";
+import type { Square } from "../turn/requests/nat-discovery.ts";
 import { TurnServer } from "../turn/server.ts";
-import { openAccounts } from "./accounts.ts";
+import { type Accounts, openAccounts } from "./accounts.ts";
 import { type Bytestreams, openBytestreams, sharedMachine } from "./bytestreams.ts";
 import { now } from "./clock.ts";
-import { asMet, type Door, doorsOf } from "./doors.ts";
 import { entranceOf } from "./entrance.ts";
-import { type Moves, moved, movedPort, onFreePort } from "./free-port.ts";
+import type { Moves } from "./free-port.ts";
+import { type OpenPlane, openPlane } from "./open-plane.ts";
 import { OwnPlaces, type PeerLists } from "./own-places.ts";
 import { ChannelDesk } from "./relay-nodes.ts";
-import { openSquares, type Squares } from "./squares.ts";
-import { certifiedHost, watchCertificates } from "./watched-certificates.ts";
+import { watchCertificates } from "./watched-certificates.ts";
 
 const software = "Sluice";
 
-export interface Media {
-  readonly plane: Dataplane;
-  readonly listeners: readonly Listener[];
-  /** Listeners that are there for NAT discovery only. */
-  readonly further: readonly Listener[];
-  /** Listeners that take SOCKS5 and nothing else. */
-  readonly proxies: readonly Listener[];
+export interface Media extends Omit<OpenPlane, "squares"> {
   readonly bytestreams: Bytestreams | undefined;
   readonly relayAddresses: readonly RelayAddress[];
   readonly certificates: Certificates | undefined;
@@ -95,12 +83,11 @@ export async function openMedia(
     },
     report,
   };
-  const listen = listenersOf(config, moves.log);
-  const opened = openPlane(planeOptions, { ...config, listen }, moves);
-  const { plane, listeners, squares, further, proxies } = await opened.catch((error) => {
+  const { squares, ...opened } = await openPlane(planeOptions, config, moves).catch((error) => {
     accounts.stop();
     throw error;
   });
+  const { plane, listeners, further, proxies } = opened;
 
   const peers = new OwnPlaces({
     ...config.peers,
@@ -110,40 +97,10 @@ export async function openMedia(
     relayAddresses,
     machineAddresses,
   });
-  const machine = new TurnServer({
-    realm: config.realm,
-    software,
-    authenticate: accounts.authenticate,
-    mustAsk: accounts.mustAsk,
-    usernameOf: accounts.usernameOf,
-    peers,
-    families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
-    limits: config.quota,
-    relays: config.relay,
-    relaysTcp: config.relayTcp,
-    accessTokens: config.oauth,
-    mobility: config.mobility,
-    abilities: plane.abilities,
-    rates: config.rate,
-    replyRate: config.replyBudget,
-    alternates: { ...config.alternateServers, isOurs: (at) => peers.isOurs(at) },
-    nonceSecret: randomBytes(32),
-    newSocketId,
-    squares,
-  });
+  const machine = turnServerOf(config, { plane, accounts, peers, squares, relayAddresses, newSocketId });
   const isBanned = (address: string, at: Millis) => machine.bans.holdsClient(address, at);
   const fault = (error: unknown) => moves.log.fact({ fact: "fault-of-ours", error });
-  const proxy65 = config.xmpp?.proxy65;
-  const shared = listeners.filter(({ socket }, index) => listeners.findIndex((each) => each.socket === socket) < index);
-  const bytestreams =
-    proxy65 &&
-    openBytestreams(proxy65, {
-      plane,
-      listeners: [...proxies, ...shared.map((listener): Listener => ({ ...listener, transport: "tcp" }))],
-      relayAddresses,
-      host: config.xmpp?.host,
-      isBanned,
-    });
+  const bytestreams = openBytestreams(config.xmpp, { plane, listeners, proxies, relayAddresses, isBanned });
   const loop = new Loop({
     machine: bytestreams ? sharedMachine(machine, bytestreams.machine) : machine,
     now,
@@ -160,10 +117,7 @@ export async function openMedia(
   const watch = certificates && watchCertificates(certificates, moves.log, now);
 
   return {
-    plane,
-    listeners,
-    further,
-    proxies,
+    ...opened,
     bytestreams,
     relayAddresses,
     certificates,
@@ -195,65 +149,44 @@ export async function openMedia(
   };
 }
 
+interface TurnServerParts {
+  readonly plane: Dataplane;
+  readonly accounts: Accounts;
+  readonly peers: OwnPlaces;
+  readonly squares: readonly Square[];
+  readonly relayAddresses: readonly RelayAddress[];
+  readonly newSocketId: () => SocketId;
+}
+
+function turnServerOf(config: Config, parts: TurnServerParts): TurnServer {
+  const { plane, accounts, peers, squares, relayAddresses, newSocketId } = parts;
+  return new TurnServer({
+    realm: config.realm,
+    software,
+    authenticate: accounts.authenticate,
+    mustAsk: accounts.mustAsk,
+    usernameOf: accounts.usernameOf,
+    peers,
+    families: [...new Set(relayAddresses.map(({ bind }) => familyOf(bind)))],
+    limits: config.quota,
+    relays: config.relay,
+    relaysTcp: config.relayTcp,
+    accessTokens: config.oauth,
+    mobility: config.mobility,
+    abilities: plane.abilities,
+    rates: config.rate,
+    replyRate: config.replyBudget,
+    alternates: { ...config.alternateServers, isOurs: (at) => peers.isOurs(at) },
+    nonceSecret: randomBytes(32),
+    newSocketId,
+    squares,
+  });
+}
+
 function socketIds(): () => SocketId {
   let last = 0;
   return () => {
     last += 1;
     return last;
   };
-}
-
-/** Those that are asked for and that this machine can have. */
-function listenersOf({ listen }: Config, log: Log): readonly Listen[] {
-  const [possible, impossible] = hasIpv6()
-    ? [listen, []]
-    : [listen.filter(({ at }) => at.address !== "::"), listen.filter(({ at }) => at.address === "::")];
-  for (const { transport, at } of impossible) {
-    log.warn(`this machine has no IPv6: not listening on ${transport} ${endpointText(at)}`);
-  }
-  if (possible.length === 0) throw new Unavailable("nothing to listen on: this machine has no IPv6");
-  return possible;
-}
-
-function hasIpv6(): boolean {
-  return machineAddresses().some((address) => familyOf(address) === 6);
-}
-
-/** Where a machine without IPv6 can have them. */
-function proxyAddresses(xmpp: Config["xmpp"]): readonly Endpoint[] {
-  return (xmpp?.proxy65?.listen ?? []).filter(({ address }) => address !== "::" || hasIpv6());
-}
-
-function openPlane(
-  options: StreamingPlaneOptions,
-  { dataplane, threads, listen, natDiscovery, replyBudget: replyRate, xmpp }: Config,
-  moves: Moves,
-): Promise<Squares & { plane: Dataplane; listeners: Listener[]; proxies: Listener[] }> {
-  const ports = [...new Set(listen.map(({ at }) => at.port))];
-  return onFreePort(`port ${ports.join(" or ")}`, moves, async (offset) => {
-    // With two addresses, where an answer comes from and what it names is for the machine to say.
-    const answersBinding = natDiscovery === undefined && options.mayEnter === undefined;
-    const { plane, whyNoBetter } = choosePlane(dataplane, options, { threads, answersBinding, replyRate });
-    try {
-      const listeners: Listener[] = [];
-      for (const { transport, at } of listen)
-        listeners.push(...asMet(transport, await plane.listen(transport, moved(at, offset))));
-      const proxies: Listener[] = [];
-      for (const at of proxyAddresses(xmpp)) proxies.push(await plane.listen("socks5", moved(at, offset)));
-      if (whyNoBetter !== undefined) moves.log.info(`the ${plane.name} dataplane serves: ${whyNoBetter}`);
-      if (!natDiscovery) return { plane, listeners, proxies, squares: [], further: [] };
-      const { alternateAddress, alternatePort } = natDiscovery;
-      const wanted = { alternateAddress, alternatePort: movedPort(alternatePort, offset) };
-      return { plane, listeners, proxies, ...(await openSquares(plane, listeners, wanted, options.relayAddresses)) };
-    } catch (error) {
-      await plane.close();
-      throw error;
-    }
-  });
-}
-
-/** Under one name, also a listener of a family that we do not relay in. */
-export function offeredDoors({ listeners, relayAddresses, certificates }: Media, host: string | undefined): Door[] {
-  if (host === undefined) return doorsOf(listeners, relayAddresses, certifiedHost(certificates));
-  return listeners.map(({ transport, at }) => ({ transport, host, port: at.port }));
 }

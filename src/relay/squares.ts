@@ -7,7 +7,7 @@ import type { Corner, Square } from "../turn/requests/nat-discovery.ts";
 
 export interface Squares {
   readonly squares: readonly Square[];
-  /** Those that stand at the corners and not among `listeners`. */
+  /** Listeners that stand at the corners and are there for NAT discovery only. */
   readonly further: readonly Listener[];
 }
 
