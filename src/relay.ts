@@ -2,31 +2,22 @@
 // XMPP component that hands out credentials. This file and the folder beside it are all that knows everyone.
 
 import { type Log, openLog } from "./admin/log.ts";
-import { endpointText } from "./admin/masking.ts";
 import type { Component } from "./component/component.ts";
 import type { Config, ConfiguredRelayAddress } from "./config/config.ts";
 import { ConfigError } from "./config/mistakes.ts";
-import { detectRelayAddresses, reachableAddresses } from "./config/relay-addresses.ts";
-import {
-  type Endpoint,
-  type Fact,
-  familyOf,
-  type Listener,
-  type PlaneCounters,
-  type RelayAddress,
-  type Unavailable,
-} from "./contract.ts";
+import { detectRelayAddresses } from "./config/relay-addresses.ts";
+import type { Endpoint, Fact, Listener, PlaneCounters, RelayAddress, Unavailable } from "./contract.ts";
 import { askExternalAddress } from "./discover/external-address.ts";
-import { type Admin, openAdmin } from "./relay/admin.ts";
-import { openFilesAtMost, reportCapacity } from "./relay/capacity.ts";
+import { openAdmin } from "./relay/admin.ts";
+import { announce } from "./relay/announce.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
-import { type Door, isWildcard, offeredDoors } from "./relay/doors.ts";
+import { type Door, offeredDoors } from "./relay/doors.ts";
 import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
-import { type Media, openMedia } from "./relay/media.ts";
+import { openMedia } from "./relay/media.ts";
 import { checkOwnAddresses } from "./relay/own-addresses.ts";
 import { CallHistories } from "./xmpp/console/call-histories.ts";
 
@@ -126,8 +117,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     component?.renewServices();
   };
   addresses.watch(config.externalCheckSeconds, readdress);
-  announce(config, media, admin, log);
-  if (credentials) log.info("handing out credentials", { at: endpointText(credentials.at) });
+  announce(config, { media, admin, credentials }, log);
 
   return {
     listeners: media.listeners,
@@ -174,36 +164,4 @@ function relayAddressesOf({ relayAddress, loopback }: Config, log: Log): readonl
   const { addresses, warnings } = detectRelayAddresses(loopback);
   for (const warning of warnings) log.warn(warning);
   return addresses;
-}
-
-function announce(
-  config: Config,
-  { plane, listeners, further, proxies, relayAddresses }: Media,
-  admin: Admin | undefined,
-  log: Log,
-): void {
-  for (const { transport, at } of listeners) log.info("listening", { transport, at: endpointText(at) });
-  tellOfSeveralAddresses(listeners, log);
-  for (const { at } of further) log.info("NAT discovery", { at: endpointText(at) });
-  for (const { at } of proxies) log.info("bytestreams", { at: endpointText(at) });
-  if (!config.relay) log.info("answering STUN only", { dataplane: plane.name });
-  for (const { bind, external } of config.relay ? relayAddresses : []) {
-    log.info("relaying", { bind, external, ports: config.relayPorts.join("-"), dataplane: plane.name });
-  }
-  if (config.relay) reportCapacity(config, openFilesAtMost(), log);
-  if (admin) log.info("metrics", { at: endpointText(admin.at) });
-  if (config.loopback)
-    log.warn("LOOPBACK PEERS ARE ALLOWED: clients reach every UDP service of this machine. For a try-out only.");
-}
-
-/** Over UDP nobody tells where a packet came in, and Node cannot be asked, so the answer's address is the system's choice. */
-function tellOfSeveralAddresses(listeners: readonly Listener[], log: Log): void {
-  for (const { transport, at } of listeners) {
-    if (transport !== "udp" || !isWildcard(at)) continue;
-    const addresses = reachableAddresses().filter((address) => familyOf(address) === familyOf(at.address));
-    if (addresses.length < 2) continue;
-    const text =
-      "answers leave from the address that the system chooses: name each in `listen` for them to be the right one";
-    log.info(text, { at: endpointText(at), addresses: addresses.length });
-  }
 }
