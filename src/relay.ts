@@ -89,6 +89,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     media,
     addresses,
     component: () => component,
+    componentState,
     moves,
     drain,
     isStopping: () => isStopping,

@@ -22,6 +22,8 @@ interface AdminParts {
   readonly addresses: Pick<ExternalAddresses, "checks">;
   /** There is none yet while it is being opened, and none after a drain has begun. */
   readonly component: () => Component | undefined;
+  /** Undefined where there is to be none. */
+  readonly componentState: () => string | undefined;
   readonly moves: Moves;
   readonly drain: Pick<Drain, "isUnderWay">;
   readonly isStopping: () => boolean;
@@ -31,10 +33,9 @@ const componentStates: readonly string[] = ["connecting", "online", "offline", "
 
 export async function openAdmin(
   config: Config,
-  { media, addresses, component, moves, drain, isStopping }: AdminParts,
+  { media, addresses, component, componentState, moves, drain, isStopping }: AdminParts,
 ): Promise<Admin | undefined> {
   const { metrics: at, xmpp } = config;
-  const componentState = () => xmpp && (component()?.state().state ?? "connecting");
   if (at === "none") return undefined;
   const { plane, listeners, bytestreams, certificates } = media;
   const metrics = openMetrics({
