@@ -129,12 +129,15 @@ export interface Engine {
   handUpBindings(until: number): void;
   /** Has every Send indication handed up until the controller has sent to where it goes. */
   askAgain(): void;
-  /** The leg's socket is what it leaves by. False if that could take no more. */
+  /** The leg's socket is what it leaves by, with the next `flush`. False if that could take no more. */
   send(...to: [...to: LegArguments, bytes: Uint8Array, dontFragment: boolean]): boolean;
   /** For a relay port, from another plane's; or for a listener, handed up because its client had asked for something. */
   arrive(socket: number, address: string, port: number, bytes: Uint8Array, hops: number): boolean;
-  /** Sets the clock and wakes threads: those that have packets to send, or all that have any orders. */
-  flush(now: number, all: boolean): void;
+  /**
+   * Sends what is to leave by listeners, sets the clock and wakes threads: those that have packets to send, or all that have
+   * any orders. Returns how many datagrams the listeners could not take.
+   */
+  flush(now: number, all: boolean): number;
   begin(): void;
   readable(worker: number, listener: number): number;
   release(worker: number, listener: number, position: number): void;

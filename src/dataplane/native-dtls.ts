@@ -7,6 +7,7 @@ import { hostOf } from "../stun/address.ts";
 import type { Certificates } from "./certificates.ts";
 import { HandUpBudget, type HandUpLimits } from "./hand-up-budget.ts";
 import { type Engine, firstSession } from "./native-addon.ts";
+import type { Flushes } from "./native-flushes.ts";
 
 export interface DtlsLimits {
   readonly sessions: number;
@@ -55,6 +56,7 @@ export class DtlsSessions {
   readonly #engine: Engine;
   readonly #options: PlaneOptions;
   readonly #limits: DtlsLimits;
+  readonly #flushes: Flushes;
   readonly #begun: HandUpBudget;
   readonly #bySocket = new Map<number, Known>();
   readonly #byId = new Map<SocketId, Known>();
@@ -63,8 +65,9 @@ export class DtlsSessions {
   #spoken = 0;
   #isShown = false;
 
-  constructor(engine: Engine, options: PlaneOptions, limits: DtlsLimits) {
+  constructor(engine: Engine, options: PlaneOptions, limits: DtlsLimits, flushes: Flushes) {
     this.#engine = engine;
+    this.#flushes = flushes;
     this.#options = options;
     this.#limits = limits;
     this.#begun = new HandUpBudget(limits.begun);
@@ -84,7 +87,7 @@ export class DtlsSessions {
     const why = certificates.showWith((all) => {
       const shown = all.map(({ names, pem }) => ({ names, ...pem }));
       const wrong = this.#engine.show(shown, ciphers);
-      this.#engine.flush(this.#options.now(), false);
+      this.#flushes.now(false);
       return wrong;
     });
     if (why !== undefined) throw new Unavailable(`DTLS cannot use the certificates: ${why}`);

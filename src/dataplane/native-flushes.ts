@@ -1,4 +1,4 @@
-// When the threads of the native plane are woken for what they have been told.
+// When what the controller sends leaves, and when the threads of the native plane are woken for what they have been told.
 
 import type { Millis } from "../contract.ts";
 import type { Engine } from "./native-addon.ts";
@@ -9,21 +9,33 @@ const lazyMillis = 10;
 export class Flushes {
   readonly #engine: Engine;
   readonly #now: () => Millis;
+  readonly #lost: (datagrams: number) => void;
+  #hasTurn = false;
   #urgent: NodeJS.Immediate | undefined;
   #lazy: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  constructor(engine: Engine, now: () => Millis) {
+  /** `lost` hears how many datagrams the listeners could not take. */
+  constructor(engine: Engine, now: () => Millis, lost: (datagrams: number) => void) {
     this.#engine = engine;
     this.#now = now;
+    this.#lost = lost;
   }
 
-  /** For what threads have to send: they are woken once for all of it. */
+  /** Whatever `act` has to send leaves together when it is done. */
+  turn(act: () => void): void {
+    this.#hasTurn = true;
+    act();
+    this.#hasTurn = false;
+    this.now(false);
+  }
+
+  /** For what is to be sent, by listeners or by threads: with all of it that comes up in this turn, whosever that is. */
   soon(): void {
-    if (this.#isStopped) return;
+    if (this.#hasTurn || this.#isStopped) return;
     this.#urgent ??= setImmediate(() => {
       this.#urgent = undefined;
-      this.#engine.flush(this.#now(), false);
+      this.now(false);
     });
   }
 
@@ -36,9 +48,11 @@ export class Flushes {
     }, lazyMillis);
   }
 
-  /** With `all`, those as well whose orders wait for nothing. */
+  /** With `all`, threads whose orders wait for nothing are woken, too. */
   now(all: boolean): void {
-    this.#engine.flush(this.#now(), all);
+    if (this.#isStopped) return;
+    const lost = this.#engine.flush(this.#now(), all);
+    if (lost > 0) this.#lost(lost);
   }
 
   stop(): void {

@@ -83,9 +83,11 @@ class NativePlane implements Dataplane {
     this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
-    this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#wake());
+    this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#flushes.turn(() => this.#wake()));
     this.abilities = abilitiesOf(this.#engine, options, (relay) => this.#hasRoom(relay));
-    this.#flushes = new Flushes(this.#engine, options.now);
+    this.#flushes = new Flushes(this.#engine, options.now, (datagrams) => {
+      this.#counters.congested += datagrams;
+    });
     this.#flushes.now(false);
     this.#crossings = upRings(this.#engine, threads, crossings);
     this.#streamsUp = upRings(this.#engine, threads, streamsUp);
@@ -93,7 +95,7 @@ class NativePlane implements Dataplane {
     const limits = new NativeBuckets(this.#engine, buckets);
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
     this.#delegated = new Delegations(this.#relays);
-    this.#dtls = new DtlsSessions(this.#engine, options, dtls);
+    this.#dtls = new DtlsSessions(this.#engine, options, dtls, this.#flushes);
     this.#streams = new NativeStreams(this.#engine, options, engine.streams.streams, () => this.#flushes.soon());
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: this.#counters.joined });
@@ -270,7 +272,7 @@ class NativePlane implements Dataplane {
     const leg = this.#argumentsOf({ socket: via, peer: to, framing: "bare" }, true);
     if (!leg) return;
     if (!this.#engine.send(...leg, bytes, dontFragment)) this.#counters.congested += 1;
-    if (leg[0] >= maxListeners) this.#flushes.soon();
+    this.#flushes.soon();
   }
 
   /** Undefined for sockets that are closed. Policy is asked for peers, not for clients, and only where packets leave. */

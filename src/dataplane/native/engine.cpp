@@ -320,10 +320,7 @@ bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t
     const unsigned worker = shared_.homeOf(to.peer);
     return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
   }
-  SocketAddress address;
-  writeSocketAddress(address, to.peer, to.peer.port);
-  return to.peer.port != 0 && sendto(listenerFds_[socket], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL, &address.any,
-                                     lengthOf(to.peer)) >= 0;
+  return to.peer.port != 0 && answers_.add(listenerFds_[socket], to.peer, bytes, length);
 }
 
 bool Engine::arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
@@ -361,7 +358,8 @@ bool Engine::pushUrgently(unsigned worker, const Command& command, const uint8_t
   return shared_.queues[worker].push(command, bytes, length);
 }
 
-void Engine::flush(Micros now, bool all) {
+uint64_t Engine::flush(Micros now, bool all) {
+  answers_.flush();
   shared_.clockOffset.store(now * 1000 - Shared::monotonic(), std::memory_order_relaxed);
   for (uint64_t woken = all ? told_ : awaited_; woken != 0; woken &= woken - 1) {
     const int worker = std::countr_zero(woken);
@@ -369,6 +367,7 @@ void Engine::flush(Micros now, bool all) {
     told_ &= ~(uint64_t{1} << worker);
     awaited_ &= ~(uint64_t{1} << worker);
   }
+  return answers_.takeLost();
 }
 
 }  // namespace sluice
