@@ -4,7 +4,6 @@ import {
   type Action,
   type Dataplane,
   type Endpoint,
-  familyOf,
   type Input,
   type Leg,
   type Listener,
@@ -20,9 +19,9 @@ import type { Adopt } from "./client-stream.ts";
 import { Framer } from "./framing.ts";
 import { HandUpBudget, type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Joiner, Joins } from "./joins.ts";
-import { Relay } from "./relay.ts";
-import { bindRelayPort } from "./relay-binding.ts";
+import type { Relay } from "./relay.ts";
 import { type RelayPortsByFamily, relayPortsByFamily } from "./relay-ports.ts";
+import { Relays } from "./relays.ts";
 import { judgeAtListener, judgeAtRelay, RouteTable, type Verdict } from "./routes.ts";
 import { type StreamingPlaneOptions, type StreamLimits, Streams, streamLimits } from "./stream.ts";
 import { Tally } from "./tally.ts";
@@ -84,16 +83,9 @@ class PortablePlane implements Dataplane, Neighbour {
   readonly #routes = new RouteTable((to) => this.#isForClients(to.socket) || this.#options.mayReach(to.peer));
   readonly #udpListeners = new Map<SocketId, UdpSocket>();
   readonly #streams: Streams;
-  readonly #ports: RelayPortsByFamily;
   readonly #neighbour: Neighbour | undefined;
   readonly #tcp: TcpRelays;
-  readonly #relays = new Map<SocketId, UdpRelay>();
-  /** Asked for, and neither open nor failed yet. */
-  readonly #opening = new Set<SocketId>();
-  /** What opens or closes just now. */
-  readonly #unsettled = new Set<Promise<void>>();
-  /** Where our own relay ports are reached, by address and port: as bound, and as peers see them. */
-  readonly #own = new Map<string, Map<number, UdpRelay>>();
+  readonly #relays: Relays<UdpSocket>;
   readonly #sweeps: NodeJS.Timeout;
   #isClosed = false;
 
@@ -112,16 +104,25 @@ class PortablePlane implements Dataplane, Neighbour {
       lost: this.#lost,
       adopt: neighbourhood?.adopt,
     });
-    this.#ports = neighbourhood?.ports ?? relayPortsByFamily(options);
+    const ports = neighbourhood?.ports ?? relayPortsByFamily(options);
     this.#neighbour = neighbourhood?.neighbour;
     this.#limits = neighbourhood?.limits ?? new TrafficLimits();
+    const connection = (id: SocketId) => this.#streams.connection(id);
+    this.#relays = new Relays({
+      ...options,
+      ports,
+      tally: this.#tally,
+      connection,
+      transport: "udp",
+      bind: (relay, at) => this.#bindRelay(relay, at),
+    });
     this.#tcp = new TcpRelays({
       ...options,
-      ports: this.#ports,
+      ports,
       tally: this.#tally,
       joins: neighbourhood?.joins ?? new Joins(this.#limits, options.now),
       lost: this.#lost,
-      connection: (id) => this.#streams.connection(id),
+      connection,
       mayArrive: (from) => this.#mayArrive(from),
     });
     this.#sweeps = setInterval(() => this.#sweep(), sweepMillis).unref();
@@ -140,14 +141,15 @@ class PortablePlane implements Dataplane, Neighbour {
   perform(action: Action): void {
     switch (action.do) {
       case "open-relay":
-        this.#settle(action.transport === "tcp" ? this.#tcp.open(action) : this.#openRelay(action));
+        (action.transport === "tcp" ? this.#tcp : this.#relays).open(action);
         break;
       case "close-relay":
-        this.#closeRelay(action.relay);
+        this.#relays.close(action.relay);
+        this.#routes.forget(action.relay);
         this.#tcp.closeRelay(action.relay);
         break;
       case "assign-relay":
-        this.#assignRelay(action.relay, action.via);
+        this.#relays.assign(action.relay, action.via);
         this.#tcp.assignRelay(action.relay, action.via);
         break;
       case "connect":
@@ -182,11 +184,11 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   usage(socket: SocketId): Usage | undefined {
-    return this.#relays.get(socket)?.usage ?? this.#tcp.usage(socket);
+    return this.#relays.find(socket)?.usage ?? this.#tcp.usage(socket);
   }
 
   deliver(from: Endpoint, to: Endpoint, payload: Uint8Array, hops: number): boolean {
-    const own = this.#own.get(to.address)?.get(to.port);
+    const own = this.#relays.at(to);
     if (own && hops > mostHops) this.#tally.drop("forbidden-peer");
     else if (own) this.#fromPeer(own.id, from, payload, hops);
     return own !== undefined;
@@ -195,12 +197,10 @@ class PortablePlane implements Dataplane, Neighbour {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#sweeps);
-    this.#opening.clear();
-    for (const relay of this.#relays.keys()) this.#closeRelay(relay);
-    this.#tcp.close();
-    for (const socket of this.#udpListeners.values()) this.#settle(socket.close());
+    const relays = [this.#relays.closeAll(), this.#tcp.close()];
+    const listeners = [...this.#udpListeners.values()].map((socket) => socket.close());
     this.#udpListeners.clear();
-    await Promise.all([...this.#unsettled, this.#streams.close()]);
+    await Promise.all([...relays, ...listeners, this.#streams.close()]);
   }
 
   async #listenUdp(id: SocketId, at: Endpoint): Promise<Listener> {
@@ -213,6 +213,11 @@ class PortablePlane implements Dataplane, Neighbour {
     const listener: Listener = { socket: id, transport: "udp", at: socket.at };
     this.#udpListeners.set(id, socket);
     return listener;
+  }
+
+  #bindRelay(relay: SocketId, at: Endpoint): Promise<UdpSocket> {
+    const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(relay, from, bytes, 0);
+    return bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost });
   }
 
   #fromClient(on: Listener, via: SocketId, from: Endpoint, bytes: Uint8Array): void {
@@ -228,7 +233,7 @@ class PortablePlane implements Dataplane, Neighbour {
   #fromPeer(relay: SocketId, from: Endpoint, bytes: Uint8Array, hops: number): void {
     const now = this.#options.now();
     const verdict = judgeAtRelay(this.#routes, relay, from, bytes, now);
-    const isStray = verdict === "no-permission" && this.#relays.get(relay)?.handsUp;
+    const isStray = verdict === "no-permission" && this.#relays.find(relay)?.handsUp;
     if (!isStray) this.#follow(verdict, from, hops);
     else if (this.#options.mayEnter?.(from.address) === false) this.#tally.drop("forbidden-client");
     else this.#handUp({ is: "stray", relay, from, bytes }, now);
@@ -250,9 +255,9 @@ class PortablePlane implements Dataplane, Neighbour {
       return;
     }
     const { way, payload } = verdict;
-    const owner = this.#relays.get(way.route[1].socket);
+    const owner = this.#relays.find(way.route[1].socket);
     if (owner && !this.#mayPass(owner, way.direction, payload)) return;
-    const relay = this.#relays.get(way.to.socket);
+    const relay = this.#relays.find(way.to.socket);
     const hasLeft = relay
       ? this.#toPeer(relay, way.to.peer, payload, way.mayLeave, hops)
       : this.#toClient(way.to, payload, from);
@@ -260,7 +265,7 @@ class PortablePlane implements Dataplane, Neighbour {
   }
 
   #send(via: SocketId, to: Endpoint, bytes: Uint8Array): void {
-    const relay = this.#relays.get(via);
+    const relay = this.#relays.find(via);
     if (!relay) {
       this.#udpListeners.get(via)?.send(bytes, to);
       this.#streams.connection(via)?.sendAnswer(bytes);
@@ -317,67 +322,6 @@ class PortablePlane implements Dataplane, Neighbour {
     if (!this.#isClosed) this.#options.hand({ is: "hung-up", via: connection });
   }
 
-  async #openRelay({ relay: id, family, via, port, limits = [], handsUp = false }: OpenRelay): Promise<void> {
-    const ports = this.#ports.get(family);
-    if (this.#isClosed) return;
-    if (!ports) {
-      this.#options.hand({ is: "relay-failed", relay: id, why: "no-such-family" });
-      return;
-    }
-    const kind = { transport: this.#streams.connection(via)?.listener.transport ?? "udp", limits, handsUp };
-    this.#opening.add(id);
-    const receive = (bytes: Uint8Array, from: Endpoint) => this.#fromPeer(id, from, bytes, 0);
-    const bound = await bindRelayPort({
-      ports,
-      wish: port,
-      now: this.#options.now,
-      isWanted: () => this.#opening.has(id),
-      bind: (at) => bindUdp({ at, bufferBytes: bufferBytes.relay, receive, lost: this.#lost }),
-    });
-    const isWanted = this.#opening.delete(id);
-    if (isWanted && bound) this.#opened(new Relay({ id, via, ...kind, tally: this.#tally, ...bound }));
-    else if (isWanted) this.#options.hand({ is: "relay-failed", relay: id, why: "exhausted" });
-    else if (bound) {
-      this.#settle(bound.socket.close());
-      ports.release(bound.drawn);
-    }
-  }
-
-  #opened(relay: UdpRelay): void {
-    this.#relays.set(relay.id, relay);
-    this.#streams.connection(relay.via)?.gain(relay.id);
-    for (const { address, port } of [relay.socket.at, relay.at]) {
-      this.#own.set(address, (this.#own.get(address) ?? new Map<number, UdpRelay>()).set(port, relay));
-    }
-    this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
-  }
-
-  #assignRelay(id: SocketId, via: SocketId): void {
-    const relay = this.#relays.get(id);
-    if (!relay) return;
-    this.#streams.connection(relay.via)?.lose(id);
-    relay.via = via;
-    this.#streams.connection(via)?.gain(id);
-  }
-
-  #closeRelay(id: SocketId): void {
-    this.#opening.delete(id);
-    const relay = this.#relays.get(id);
-    if (!relay) return;
-    this.#relays.delete(id);
-    this.#streams.connection(relay.via)?.lose(id);
-    this.#routes.forget(id);
-    for (const { address, port } of [relay.socket.at, relay.at]) this.#own.get(address)?.delete(port);
-    this.#settle(relay.socket.close());
-    this.#ports.get(familyOf(relay.drawn.address.bind))?.release(relay.drawn);
-    this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
-  }
-
-  #settle(work: Promise<void>): void {
-    this.#unsettled.add(work);
-    void work.finally(() => this.#unsettled.delete(work));
-  }
-
   #sweep(): void {
     const now = this.#options.now();
     this.#routes.expire(now);
@@ -388,5 +332,3 @@ class PortablePlane implements Dataplane, Neighbour {
 }
 
 type UdpRelay = Relay<UdpSocket>;
-
-type OpenRelay = Extract<Action, { do: "open-relay" }>;

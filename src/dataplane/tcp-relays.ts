@@ -2,20 +2,12 @@
 // (RFC 6062). A connection between two of our own relayed addresses never leaves the process.
 
 import { type Duplex, duplexPair } from "node:stream";
-import {
-  type Action,
-  type Endpoint,
-  familyOf,
-  type Millis,
-  type PlaneOptions,
-  type SocketId,
-  type Usage,
-} from "../contract.ts";
+import type { Action, Endpoint, Millis, PlaneOptions, SocketId, Usage } from "../contract.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { breakOff, endTogether, type Joined, type Joiner, type StreamEnd } from "./joins.ts";
-import { Relay } from "./relay.ts";
-import { bindRelayPort } from "./relay-binding.ts";
+import type { Relay } from "./relay.ts";
 import type { RelayPortsByFamily } from "./relay-ports.ts";
+import { type OpenRelay, Relays } from "./relays.ts";
 import type { Tally } from "./tally.ts";
 import { bindTcp, type TcpPort } from "./tcp-port.ts";
 
@@ -30,7 +22,6 @@ export interface TcpRelaysOptions extends Pick<PlaneOptions, "now" | "newSocketI
   readonly mayArrive: (from: Endpoint) => boolean;
 }
 
-type OpenRelay = Extract<Action, { do: "open-relay" }>;
 type Connect = Extract<Action, { do: "connect" }>;
 type JoinOrder = Extract<Action, { do: "join" }>;
 
@@ -46,22 +37,24 @@ const nothing: Usage = { toPeer: { packets: 0, bytes: 0 }, toClient: { packets: 
 
 export class TcpRelays {
   readonly #options: TcpRelaysOptions;
-  readonly #relays = new Map<SocketId, TcpRelay>();
+  readonly #relays: Relays<TcpPort>;
   readonly #peers = new Map<SocketId, Peer>();
   readonly #joins: Joiner;
   /** By each of the two streams. */
   readonly #joined = new Map<SocketId, Joined>();
   /** Streams that are about to be joined, and whether they are to be hung up. */
   readonly #joining = new Map<SocketId, { isOver: boolean }>();
-  /** Asked for, and neither open nor failed yet. */
-  readonly #opening = new Set<SocketId>();
-  /** By address and port: as bound, and as peers see them. */
-  readonly #own = new Map<string, TcpRelay>();
   #isClosed = false;
 
   constructor(options: TcpRelaysOptions) {
     this.#options = options;
     this.#joins = options.joins;
+    this.#relays = new Relays({
+      ...options,
+      transport: "tcp",
+      bind: (relay, at) =>
+        bindTcp({ at, accept: (stream, from) => this.#arrived(relay, stream, from), lost: options.lost }),
+    });
   }
 
   get size(): number {
@@ -75,69 +68,37 @@ export class TcpRelays {
 
   usage(socket: SocketId): Usage | undefined {
     this.settle();
-    return (this.#relays.get(socket) ?? this.#joined.get(socket))?.usage;
+    return (this.#relays.find(socket) ?? this.#joined.get(socket))?.usage;
   }
 
   /** Whether a client has a relayed TCP address by this connection: it may be silent for as long as it has. */
   isInUse(via: SocketId): boolean {
     const relays = this.#options.connection(via)?.relays ?? [];
-    return [...relays].some((relay) => this.#relays.has(relay));
+    return [...relays].some((relay) => this.#relays.find(relay));
   }
 
-  async open({ relay: id, family, via, port: wish, limits = [] }: OpenRelay): Promise<void> {
-    const { now, hand, lost, tally } = this.#options;
-    const ports = this.#options.ports.get(family);
-    if (this.#isClosed) return;
-    if (!ports) {
-      hand({ is: "relay-failed", relay: id, why: "no-such-family" });
-      return;
-    }
-    const transport = this.#options.connection(via)?.listener.transport ?? "tcp";
-    this.#opening.add(id);
-    const accept = (stream: Duplex, from: Endpoint) => this.#arrived(id, stream, from);
-    const bound = await bindRelayPort({
-      ports,
-      wish,
-      now,
-      isWanted: () => this.#opening.has(id),
-      bind: (at) => bindTcp({ at, accept, lost }),
-    });
-    const isWanted = this.#opening.delete(id);
-    if (isWanted && bound) this.#opened(new Relay({ id, via, transport, limits, tally, ...bound }));
-    else if (isWanted) hand({ is: "relay-failed", relay: id, why: "exhausted" });
-    else if (bound) {
-      bound.socket.close();
-      ports.release(bound.drawn);
-    }
+  open(wanted: OpenRelay): void {
+    this.#relays.open(wanted);
   }
 
   assignRelay(id: SocketId, via: SocketId): void {
-    const relay = this.#relays.get(id);
-    if (!relay) return;
-    this.#options.connection(relay.via)?.lose(id);
-    relay.via = via;
-    this.#options.connection(via)?.gain(id);
+    this.#relays.assign(id, via);
   }
 
   /** And every connection between it and a peer. */
   closeRelay(id: SocketId): void {
-    this.#opening.delete(id);
-    const relay = this.#relays.get(id);
-    if (!relay) return;
-    this.settle();
-    this.#relays.delete(id);
-    this.#options.connection(relay.via)?.lose(id);
-    for (const place of placesOf(relay)) this.#own.delete(place);
-    relay.socket.close();
-    for (const peer of this.#peers.values()) if (peer.relay === relay) breakOff(peer.stream);
-    this.#options.ports.get(familyOf(relay.drawn.address.bind))?.release(relay.drawn);
-    this.#options.report({ fact: "relay-closed", relay: id, usage: relay.usage });
+    const relay = this.#relays.find(id);
+    if (relay) {
+      this.settle();
+      for (const peer of this.#peers.values()) if (peer.relay === relay) breakOff(peer.stream);
+    }
+    this.#relays.close(id);
   }
 
   connect({ relay: id, peer, to }: Connect): void {
     const { hand, mayReach } = this.#options;
-    const relay = this.#relays.get(id);
-    const own = this.#own.get(placeOf(to));
+    const relay = this.#relays.find(id);
+    const own = this.#relays.at(to);
     if (relay && own) this.#connectOwn(relay, peer, own);
     else if (relay && mayReach(to)) this.#connecting(peer, { relay, stream: relay.socket.connect(to) });
     else hand({ is: "peer-failed", peer });
@@ -187,23 +148,19 @@ export class TcpRelays {
     this.#options.connection(id)?.hangUp();
   }
 
-  close(): void {
+  /** Resolves when the ports are free again. */
+  async close(): Promise<void> {
     this.#isClosed = true;
-    this.#opening.clear();
-    for (const relay of this.#relays.keys()) this.closeRelay(relay);
+    this.settle();
+    for (const { stream } of this.#peers.values()) breakOff(stream);
+    const closed = this.#relays.closeAll();
     this.#joins.close();
-  }
-
-  #opened(relay: TcpRelay): void {
-    this.#relays.set(relay.id, relay);
-    this.#options.connection(relay.via)?.gain(relay.id);
-    for (const place of placesOf(relay)) this.#own.set(place, relay);
-    this.#options.hand({ is: "relay-opened", relay: relay.id, at: relay.at });
+    await closed;
   }
 
   /** Somebody has connected to it. */
   #arrived(id: SocketId, stream: Duplex, from: Endpoint): void {
-    const relay = this.#relays.get(id);
+    const relay = this.#relays.find(id);
     if (!relay || !this.#options.mayArrive(from)) {
       breakOff(stream);
       return;
@@ -246,12 +203,4 @@ export class TcpRelays {
         this.#options.hand(wasConnected() ? { is: "hung-up", via: peer } : { is: "peer-failed", peer });
     });
   }
-}
-
-function placesOf({ socket, at }: TcpRelay): string[] {
-  return [placeOf(socket.at), placeOf(at)];
-}
-
-function placeOf({ address, port }: Endpoint): string {
-  return `${port} ${address}`;
 }
