@@ -2,7 +2,6 @@
 
 import assert from "node:assert";
 import { constants } from "node:os";
-import { setImmediate } from "node:timers/promises";
 import type {
   Action,
   Endpoint,
@@ -29,18 +28,21 @@ interface Berth {
 
 /** What a relay port is to be drawn from and bound with. */
 interface Wants {
+  readonly wanted: OpenRelay;
   readonly ports: RelayPorts;
+  readonly limits: readonly TrafficLimit[];
   readonly buckets: readonly number[];
   readonly transport: Transport;
+  readonly done: (outcome: Outcome) => void;
 }
+
+type Outcome = NativeRelay | "exhausted" | "no-such-family";
 
 export interface NativeRelay extends Berth {
   readonly id: SocketId;
   /** As peers see it. */
   readonly at: Endpoint;
   readonly limits: readonly TrafficLimit[];
-  /** False if it was closed before the controller heard of it. */
-  readonly wasOpen: boolean;
 }
 
 /** What relay ports are made of. */
@@ -82,7 +84,7 @@ export class NativeRelays {
   /** By index of the own address and port, in one number. */
   readonly #places = new Map<number, NativeRelay>();
   /** Asked for, and neither open nor failed yet. */
-  readonly #opening = new Set<SocketId>();
+  readonly #opening = new Map<SocketId, Wants>();
   /** By slot: those that a thread has yet to let go of. */
   readonly #closing = new Map<number, NativeRelay>();
   readonly #awaitingRelease: (() => void)[] = [];
@@ -130,52 +132,39 @@ export class NativeRelays {
     }
   }
 
-  /** For a client on this transport. Undefined if it was closed meanwhile. */
-  async open(
-    wanted: OpenRelay,
-    transport: Transport,
-  ): Promise<NativeRelay | "exhausted" | "no-such-family" | undefined> {
+  /**
+   * For a client on this transport. Says what came of it: before it returns, unless every port is taken and some are about
+   * to be free, or many are other programs'. Never, if it is closed before.
+   */
+  open(wanted: OpenRelay, transport: Transport, done: (outcome: Outcome) => void): void {
     const { relay: id, family, limits = [] } = wanted;
     const ports = this.#ports.get(family);
-    if (!ports) return "no-such-family";
-    const buckets = this.#limits.hold(limits);
-    if (!buckets) return "exhausted";
-    this.#opening.add(id);
-    const berth = await this.#bind(wanted, { ports, buckets, transport });
-    if (!berth) {
-      this.#limits.release(limits);
-      return this.#opening.delete(id) ? "exhausted" : undefined;
+    const buckets = ports && this.#limits.hold(limits);
+    if (!ports) done("no-such-family");
+    else if (!buckets) done("exhausted");
+    else {
+      const wants = { wanted, ports, limits, buckets, transport, done };
+      this.#opening.set(id, wants);
+      this.#bind(wants);
     }
-    const { drawn, reach } = berth;
-    const at = { address: reach.external, port: drawn.port };
-    const relay = { ...berth, id, at, limits, wasOpen: this.#opening.delete(id) };
-    if (!relay.wasOpen) {
-      this.#let(relay);
-      return undefined;
-    }
-    this.#relays.set(id, relay);
-    this.#inSlots[relay.slot] = relay;
-    for (const index of reach.indices) this.#places.set(placeOf(index, drawn.port), relay);
-    this.setOwner(at, relay.slot);
-    return relay;
   }
 
   /** Undefined if it was not open. It goes on counting until it is `freed`. */
   close(id: SocketId): NativeRelay | undefined {
-    this.#opening.delete(id);
+    this.#giveUp(id);
     const relay = this.#relays.get(id);
     if (!relay) return undefined;
     this.#relays.delete(id);
     this.#inSlots[relay.slot] = undefined;
     for (const index of relay.reach.indices) this.#places.delete(placeOf(index, relay.drawn.port));
     this.setOwner(relay.at, owner.nobody);
-    this.#let(relay);
+    this.#closing.set(relay.slot, relay);
+    this.#engine.closeRelay(relay.slot);
     return relay;
   }
 
   closeAll(): void {
-    this.#opening.clear();
-    for (const id of this.#relays.keys()) this.close(id);
+    for (const id of [...this.#opening.keys(), ...this.#relays.keys()]) this.close(id);
   }
 
   /** Resolves when no port is on its way to being closed. */
@@ -226,32 +215,43 @@ export class NativeRelays {
     return number;
   }
 
-  #let(relay: NativeRelay): void {
-    this.#closing.set(relay.slot, relay);
-    this.#engine.closeRelay(relay.slot);
+  #bind(wants: Wants): void {
+    if (!this.#opening.has(wants.wanted.relay)) return;
+    let triesLeft = bindsInOneTurn;
+    while (triesLeft > 0 && this.#bindOne(wants) === "taken") triesLeft -= 1;
+    if (triesLeft === 0) setImmediate(() => this.#bind(wants));
   }
 
-  /** Undefined when no port is to be had, or the relay is no longer wanted. */
-  async #bind(wanted: OpenRelay, wants: Wants): Promise<Berth | undefined> {
-    const { ports } = wants;
-    const { relay: id, client, port } = wanted;
-    for (let tries = 1; this.#opening.has(id); tries += 1) {
-      const berth = await this.#drawWhenFree(ports, port);
-      if (!berth) return undefined;
-      const outcome = this.#try(berth, client, wants);
-      if (outcome !== "taken") return outcome === "bound" ? berth : undefined;
-      if (tries % bindsInOneTurn === 0) await setImmediate();
-    }
-    return undefined;
+  /** `taken`: by another program. */
+  #bindOne(wants: Wants): "taken" | "done" {
+    const berth = this.#draw(wants.ports, wants.wanted.port);
+    const outcome = berth && this.#try(berth, wants);
+    if (outcome === "taken") return "taken";
+    if (berth && outcome === "bound") this.#opened(berth, wants);
+    else if (berth || this.#closing.size === 0) this.#failed(wants);
+    else this.#awaitingRelease.push(() => this.#bind(wants));
+    return "done";
   }
 
-  async #drawWhenFree(ports: RelayPorts, wish: RelayPortWish | undefined): Promise<Berth | undefined> {
-    let berth = this.#draw(ports, wish);
-    while (!berth && this.#closing.size > 0) {
-      await this.#released();
-      berth = this.#draw(ports, wish);
-    }
-    return berth;
+  #failed({ wanted, done }: Wants): void {
+    this.#giveUp(wanted.relay);
+    done("exhausted");
+  }
+
+  #giveUp(id: SocketId): void {
+    const wants = this.#opening.get(id);
+    if (wants && this.#opening.delete(id)) this.#limits.release(wants.limits);
+  }
+
+  #opened({ slot, drawn, reach }: Berth, { wanted: { relay: id }, limits, done }: Wants): void {
+    const at = { address: reach.external, port: drawn.port };
+    const relay = { slot, drawn, reach, id, at, limits };
+    this.#opening.delete(id);
+    this.#relays.set(id, relay);
+    this.#inSlots[slot] = relay;
+    for (const index of reach.indices) this.#places.set(placeOf(index, drawn.port), relay);
+    this.setOwner(at, slot);
+    done(relay);
   }
 
   #draw(ports: RelayPorts, wish: RelayPortWish | undefined): Berth | undefined {
@@ -266,8 +266,7 @@ export class NativeRelays {
   /** `taken` is about this one port; any other error would meet us on the next one again. */
   #try(
     { slot, drawn, reach: { bind, external } }: Berth,
-    client: Endpoint,
-    { ports, buckets, transport }: Wants,
+    { wanted: { client }, ports, buckets, transport }: Wants,
   ): "bound" | "taken" | "impossible" {
     const where = [slot, bind, drawn.port, external] as const;
     const error = this.#engine.openRelay(...where, client.address, client.port, buckets, transports.indexOf(transport));

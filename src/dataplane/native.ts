@@ -131,7 +131,7 @@ class NativePlane implements Dataplane {
       case "open-relay":
         if (action.transport === "tcp") this.#portable.perform(action);
         else if (action.handsUp || this.#connections.has(action.via)) this.#delegate(action);
-        else if (!this.#isClosed) void this.#openRelay(action);
+        else if (!this.#isClosed) this.#openRelay(action);
         break;
       case "close-relay":
         this.#closeRelay(action);
@@ -194,18 +194,18 @@ class NativePlane implements Dataplane {
     this.#engine.stop();
   }
 
-  async #openRelay(action: Action & { readonly do: "open-relay" }): Promise<void> {
+  #openRelay(action: Action & { readonly do: "open-relay" }): void {
     const { hand } = this.#options;
-    const { relay: id } = action;
-    const transport = this.#dtls.find(action.via) ? "dtls" : this.#streams.find(action.via)?.listener.transport;
-    const opened = await this.#relays.open(action, transport ?? "udp");
-    this.#flushes.later();
-    if (opened === undefined || this.#isClosed) return;
-    if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
-    else {
-      this.#streams.assign(id, action.via);
-      hand({ is: "relay-opened", relay: id, at: opened.at });
-    }
+    const { relay: id, via } = action;
+    const transport = this.#dtls.find(via) ? "dtls" : this.#streams.find(via)?.listener.transport;
+    this.#relays.open(action, transport ?? "udp", (opened) => {
+      this.#flushes.later();
+      if (typeof opened === "string") hand({ is: "relay-failed", relay: id, why: opened });
+      else {
+        this.#streams.assign(id, via);
+        hand({ is: "relay-opened", relay: id, at: opened.at });
+      }
+    });
   }
 
   #closeRelay(action: Action & { readonly do: "close-relay" }): void {
@@ -310,9 +310,7 @@ class NativePlane implements Dataplane {
   /** Only now has the thread counted everything that this relay port carried. */
   #closed(slot: number): void {
     const relay = this.#relays.closed(slot);
-    if (relay.wasOpen) {
-      this.#options.report({ fact: "relay-closed", relay: relay.id, usage: this.#counters.usage(slot) });
-    }
+    this.#options.report({ fact: "relay-closed", relay: relay.id, usage: this.#counters.usage(slot) });
     this.#counters.clear(slot);
     this.#relays.release(relay);
   }

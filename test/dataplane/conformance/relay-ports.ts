@@ -121,10 +121,12 @@ export function describeRelayPorts(make: Make): void {
       rig.keep(await udpEndOnceFree(at));
     });
 
-    test("that is closed while it opens is never heard of, and its port is free", async () => {
+    test("that is closed right after it was asked for is not heard of any more, and its port is free", async () => {
       const { range } = await crowdedRange(1, 1);
       const rig = rigOf({ relayAddresses: [{ bind }], relayPorts: range });
       const unwanted = rig.askForRelay();
+      // A plane may open it before it returns.
+      if (!rig.handed.isEmpty) expect(await rig.next("relay-opened")).toMatchObject({ relay: unwanted });
       rig.plane.perform({ do: "close-relay", relay: unwanted });
       let opened: SocketId | undefined;
       while (opened === undefined) {
@@ -285,13 +287,17 @@ export function describeRelayPorts(make: Make): void {
     const client = await rig.tcp(tcp);
     client.send(Buffer.alloc(20, Buffer.from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42])).fill(0, 8));
     await rig.handed.next();
-    rig.askForRelay();
+    const asked = rig.askForRelay();
+    // A plane may open it before it returns.
+    const isOpen = !rig.handed.isEmpty;
+    if (isOpen) await rig.next("relay-opened");
     await rig.plane.close();
     await client.closed;
     await Promise.all([udpEnd(at.address, at.port), udpEnd(udp.at.address, udp.at.port)]).then((ends) =>
       Promise.all(ends.map((end) => end.close())),
     );
-    expect(rig.facts).toMatchObject([{ fact: "relay-closed", relay }]);
+    const closed = rig.facts.flatMap((fact) => (fact.fact === "relay-closed" ? [fact.relay] : []));
+    expect(closed.toSorted((a, b) => a - b)).toEqual(isOpen ? [relay, asked] : [relay]);
     rig.askForRelay();
     rig.plane.perform({ do: "send", via: udp.socket, to: at, bytes: Buffer.from("late") });
     rig.plane.perform({ do: "send", via: relay, to: at, bytes: Buffer.from("late") });
