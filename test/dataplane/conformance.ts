@@ -4,7 +4,9 @@ import { describe } from "vitest";
 import { describeJoins } from "./conformance/joins.ts";
 import { describeLimits } from "./conformance/limits.ts";
 import { describeRelayPorts } from "./conformance/relay-ports.ts";
+import { describeRouteEnds } from "./conformance/route-ends.ts";
 import { describeRouting } from "./conformance/routing.ts";
+import { describeSending } from "./conformance/sending.ts";
 import { describeStrays } from "./conformance/strays.ts";
 import { describeStreams } from "./conformance/streams.ts";
 import { describeTcpRelays } from "./conformance/tcp-relays.ts";
@@ -13,6 +15,8 @@ import type { Make } from "./rig.ts";
 export function describePlane(name: string, make: Make): void {
   describe(name, () => {
     describeRouting(make);
+    describeRouteEnds(make);
+    describeSending(make);
     describeRelayPorts(make);
     describeLimits(make);
     describeStreams(make);
