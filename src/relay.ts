@@ -18,6 +18,7 @@ import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { openMedia } from "./relay/media.ts";
+import { watchOpenFiles } from "./relay/open-files.ts";
 import { checkOwnAddresses } from "./relay/own-addresses.ts";
 import { CallHistories } from "./xmpp/console/call-histories.ts";
 
@@ -118,6 +119,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
     component?.renewServices();
   };
   addresses.watch(config.externalCheckSeconds, readdress);
+  const stopWatchingFiles = watchOpenFiles(log);
   announce(config, { media, admin, credentials }, log);
 
   return {
@@ -138,6 +140,7 @@ export async function startRelay(config: Config, options: RelayOptions = {}): Pr
       isStopping = true;
       drain.stop();
       addresses.stop();
+      stopWatchingFiles();
       log.info("stopping");
       await component?.stop();
       await credentials?.stop();
