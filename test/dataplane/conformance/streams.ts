@@ -1,5 +1,6 @@
 // Clients on TCP: frames in any segmentation, and what becomes of connections that read slowly, lie or end.
 
+import { randomBytes } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -206,21 +207,70 @@ export function describeStreams(make: Make): void {
       expect(rig.plane.counters().connections).toBe(1);
     });
 
+    test("that ends behind a request gets the answer to that", async () => {
+      const hand = (input: Input) => {
+        if (input.is === "datagram")
+          inner.plane.perform({ do: "send", via: input.via, to: input.from, bytes: stun(2) });
+      };
+      const inner = rig.keep(new Rig(make, { hand }));
+      const client = await inner.tcp(await inner.listen("tcp"));
+      client.socket.end(stun(1));
+      expect(Buffer.from(await client.next())).toEqual(stun(2));
+      await client.closed;
+    });
+
+    test("is hung up on when it has been silent for too long, unless there is a reason to be", async () => {
+      const hour = 3_600_000;
+      const listener = await rig.listen("tcp");
+      const hungUp = async (via: SocketId) => expect(await rig.handed.next()).toEqual({ is: "hung-up", via });
+      // The time of threads begins when they hear of a connection, which they have when that of others has been answered.
+      const newcomer = await rig.tcp(listener);
+      // Those that are not to end before those that are, so that they would be heard of before.
+      const routed = await scene();
+      const joiner = await connection(listener);
+      const owner = await connection(listener);
+      const stranger = await connection(listener);
+      rig.route(
+        rig.leg(routed.via, routed.client.at, channel, rig.now + hour),
+        rig.leg(routed.relay, routed.peer.at, "bare", rig.now + hour),
+      );
+      await rig.openRelay(4, owner.via);
+      const { at: client } = joiner.client;
+      const forPeers = rig.newSocketId();
+      rig.plane.perform({ do: "open-relay", relay: forPeers, family: 4, via: joiner.via, client, transport: "tcp" });
+      await rig.next("relay-opened");
+      expect(rig.plane.counters().connections).toBe(5);
+
+      rig.now += 30_000;
+      await Promise.all([newcomer.closed, rig.next("hung-up")]);
+      rig.now += 30_000;
+      await Promise.all([stranger.client.closed, hungUp(stranger.via)]);
+      rig.now += 14 * 60_000;
+      await Promise.all([owner.client.closed, hungUp(owner.via)]);
+      expect(rig.plane.counters().connections).toBe(2);
+    });
+
     describe("whose client does not read", () => {
-      const payloadBytes = 60_000;
+      const text = randomBytes(60_000);
 
       /** Relays numbered packets to a client that does not read, until `enough` were given up. Returns how many. */
       async function stuff(on: Scene, enough: number): Promise<number> {
         on.client.socket.pause();
         let sent = 0;
         while (rig.plane.counters().dropped.congested < enough) {
-          const payload = Buffer.alloc(payloadBytes);
+          const payload = Buffer.from(text);
           payload.writeUInt32BE(sent);
           on.peer.send(payload, on.at);
           sent += 1;
           await until(() => rig.plane.usage(on.relay)?.toClient.packets === sent);
         }
         return sent;
+      }
+
+      /** Which of them this is. */
+      function numberOf(payload: Uint8Array): number {
+        expect(Buffer.compare(payload.subarray(4), text.subarray(4))).toBe(0);
+        return Buffer.from(payload).readUInt32BE();
       }
 
       test("loses its oldest media, which is counted, and keeps the newest, and every answer comes first", async () => {
@@ -233,15 +283,19 @@ export function describeStreams(make: Make): void {
 
         const numbers: number[] = [];
         const answers: Uint8Array[] = [];
+        let lastBeforeAnswer = 0;
         while (numbers.at(-1) !== sent - 1) {
           const bytes = await on.client.next();
           const data = readChannelData(bytes);
-          if (data) numbers.push(Buffer.from(data.payload).readUInt32BE());
+          if (data) numbers.push(numberOf(data.payload));
           else answers.push(bytes);
+          if (!data) lastBeforeAnswer = numbers.at(-1) ?? 0;
         }
         expect(answers.map((bytes) => Buffer.from(bytes))).toEqual([stun(1), stun(2)]);
         expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
         expect(sent - numbers.length).toBe(rig.plane.counters().dropped.congested);
+        // What the system has taken cannot be overtaken any more, and behind it is what was lost.
+        expect(numbers).not.toContain(lastBeforeAnswer + 1);
 
         on.peer.send("flows again", on.at);
         expect(Buffer.from(await on.client.next())).toEqual(channelData(channel, "flows again"));
@@ -256,6 +310,32 @@ export function describeStreams(make: Make): void {
           return rig.plane.counters().connections === 0;
         });
         expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
+      });
+
+      test("is joined with another only behind what has been sent to it", async () => {
+        const on = await scene();
+        bind(on);
+        await stuff(on, 1);
+        const toBind = { class: "request", method: Method.connectionBind, attributes: {} } as const;
+        const asks = Buffer.from(encode({ ...toBind, transactionId: Buffer.alloc(12) }));
+        on.client.send(asks);
+        await nextDatagram();
+        const other = await rig.tcp(on.listener);
+        other.send(asks);
+        const { via } = await nextDatagram();
+        const joined = channelData(channel + 1, "joined");
+        rig.plane.perform({ do: "join", streams: [on.via, via] });
+        for (const each of [on.via, via])
+          rig.plane.perform({ do: "send", via: each, to: on.client.at, bytes: stun(1) });
+        other.send(pad(joined));
+        on.client.socket.resume();
+        const answers: Buffer[] = [];
+        for (let frame = await on.client.next(); !joined.equals(frame); frame = await on.client.next()) {
+          const data = readChannelData(frame);
+          if (data) numberOf(data.payload);
+          else answers.push(Buffer.from(frame));
+        }
+        expect(answers).toEqual([stun(1)]);
       });
 
       test("does not hold up others", async () => {
