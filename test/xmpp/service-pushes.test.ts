@@ -1,59 +1,12 @@
+// Who is sent new services and credentials, when, and until when (XEP-0215 section 3.2).
+
 import type { Element } from "@xmpp/xml";
 import { describe, expect, test } from "vitest";
 import type { EntityOptions } from "../../src/xmpp/entity.ts";
 import { type ExternalService, userHash } from "../../src/xmpp/xep0215-external-services.ts";
-import { entity, now } from "./iq-table.ts";
+import { now } from "./iq-table.ts";
 import { readXml } from "./read-xml.ts";
-
-const phone = "alice@example.org/phone";
-const us = "relay.example.org";
-const minute = 60_000;
-/** Credentials are good for an hour, and renewed ten minutes before that. */
-const renewal = now + 50 * minute + 1000;
-
-/** One of us, and what it says to whatever happens. */
-class Talk {
-  readonly entity;
-  at = now;
-
-  constructor(changes: Partial<EntityOptions> = {}) {
-    this.entity = entity({
-      mint: (user, at) => ({ username: `${at / 1000 + 3600}:${user}`, password: "minted", expires: at + 60 * minute }),
-      ...changes,
-    }).entity;
-  }
-
-  says(stanza: string): Element[] {
-    return this.entity.handle(this.at, { is: "stanza", stanza: readXml(stanza) });
-  }
-
-  asks(from = phone, attributes = ""): void {
-    const [reply] = this.says(
-      `<iq type='get' id='q' from='${from}' to='${us}'><services xmlns='urn:xmpp:extdisco:2' ${attributes}/></iq>`,
-    );
-    expect(reply?.attrs.type).toBe("result");
-  }
-
-  isThere(from = phone): void {
-    this.says(`<presence from='${from}' to='${us}'/>`);
-  }
-
-  ticks(at: number): Element[] {
-    this.at = at;
-    return this.entity.handle(at, { is: "ticked" });
-  }
-
-  answers(push: Element | undefined, type: "result" | "error"): Element[] {
-    return this.says(`<iq type='${type}' id='${push?.attrs.id}' from='${push?.attrs.to}' to='${us}'/>`);
-  }
-}
-
-function present(changes: Partial<EntityOptions> = {}): Talk {
-  const talk = new Talk(changes);
-  talk.isThere();
-  talk.asks();
-  return talk;
-}
+import { minute, phone, present, renewal, Talk, us } from "./talk.ts";
 
 describe("who asked for services", () => {
   test("is sent new credentials before the old ones end, and again before those do", () => {
@@ -201,108 +154,6 @@ describe("when services come and go, who asked", () => {
     move();
     const pushes = [1, 2, 3, 4].map((second) => talk.ticks(now + second * 1000).length);
     expect(pushes).toEqual([200, 200, 50, 0]);
-  });
-});
-
-describe("who asked through his server", () => {
-  const account = "alice@example.org";
-
-  function asks(talk: Talk, to = ""): void {
-    const [reply] = talk.says(`<iq type='set' id='o' from='example.org' to='${us}'>
-      <delegation xmlns='urn:xmpp:delegation:2'><forwarded xmlns='urn:xmpp:forward:0'>
-        <iq xmlns='jabber:client' type='get' id='i' from='${phone}' ${to}><services xmlns='urn:xmpp:extdisco:2'/></iq>
-      </forwarded></delegation></iq>`);
-    expect(reply?.attrs.type).toBe("result");
-  }
-
-  const set = "ns='urn:xmpp:extdisco:2' type='set'";
-
-  function permit(talk: Talk, from = "example.org", permission = set, access = "iq"): void {
-    const privilege = `<privilege xmlns='urn:xmpp:privilege:2'><perm access='roster' type='get'/>
-      <perm access='${access}'><namespace ns='jabber:iq:roster' type='both'/><namespace ${permission}/></perm></privilege>`;
-    talk.says(`<message from='${from}' to='${us}'>${privilege}</message>`);
-  }
-
-  test("is pushed to as well where the server puts namespaces into each other", () => {
-    const talk = new Talk();
-    const nested = `<namespace ns='urn:xmpp:extdisco:1' type='set'><namespace ${set}/></namespace>`;
-    talk.says(`<message from='example.org' to='${us}'>
-      <privilege xmlns='urn:xmpp:privilege:2'><perm access='iq'>${nested}</perm></privilege></message>`);
-    asks(talk);
-    expect(talk.ticks(now + 50 * minute)).toHaveLength(1);
-  });
-
-  function permitted(): Talk {
-    const talk = new Talk();
-    permit(talk);
-    asks(talk);
-    return talk;
-  }
-
-  const answer = (push: Element | undefined, inner: "result" | "error") =>
-    `<iq type='result' id='${push?.attrs.id}' from='${account}' to='${us}'>
-       <privilege xmlns='urn:xmpp:privilege:2'><forwarded xmlns='urn:xmpp:forward:0'>
-         <iq xmlns='jabber:client' type='${inner}' id='x' from='${phone}' to='${account}'/>
-       </forwarded></privilege></iq>`;
-
-  test.each(["", "to='example.org'", `to='${account}'`])(
-    "%s is pushed to by his account, where his server lets us",
-    (to) => {
-      const talk = new Talk();
-      permit(talk);
-      asks(talk, to);
-      const [push, ...more] = talk.ticks(renewal);
-      expect(more).toEqual([]);
-      expect(push?.attrs).toEqual({ type: "set", id: expect.any(String), from: us, to: account });
-      const inner = push?.getChild("privileged_iq", "urn:xmpp:privilege:2")?.getChild("iq", "jabber:client");
-      expect(inner?.attrs).toMatchObject({ type: "set", to: phone, id: expect.any(String) });
-      const services = inner?.getChild("services", "urn:xmpp:extdisco:2")?.getChildren("service") ?? [];
-      expect(services.map(({ attrs }) => attrs.action)).toEqual(Array(4).fill("modify"));
-      talk.says(answer(push, "result"));
-      expect(talk.ticks(renewal + 51 * minute)).toHaveLength(1);
-    },
-  );
-
-  test("is pushed to in the way that he asked last", () => {
-    const talk = new Talk();
-    permit(talk);
-    talk.asks();
-    asks(talk);
-    expect(talk.ticks(renewal).map(({ attrs }) => attrs.to)).toEqual([account]);
-    talk.isThere();
-    talk.asks();
-    expect(talk.ticks(renewal + 51 * minute).map(({ attrs }) => attrs.to)).toEqual([phone]);
-  });
-
-  test("is forgotten when the device bounces, when the server will not, and when he goes", () => {
-    const endings: ((talk: Talk, push: Element | undefined) => void)[] = [
-      (talk, push) => talk.says(answer(push, "error")),
-      (talk, push) => talk.says(`<iq type='error' id='${push?.attrs.id}' from='${account}' to='${us}'/>`),
-      (talk) => talk.says(`<presence type='unavailable' from='${phone}' to='${us}'/>`),
-    ];
-    for (const end of endings) {
-      const talk = permitted();
-      end(talk, talk.ticks(renewal)[0]);
-      expect(talk.ticks(renewal + 51 * minute)).toEqual([]);
-    }
-  });
-
-  test("is not pushed to where his server does not let us, or somebody else says so", () => {
-    const servers: ((talk: Talk) => void)[] = [
-      () => {},
-      (talk) => permit(talk, "elsewhere.example"),
-      (talk) => permit(talk, "other.example.org"),
-      (talk) => permit(talk, account),
-      (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:2' type='get'"),
-      (talk) => permit(talk, "example.org", "ns='urn:xmpp:extdisco:1' type='set'"),
-      (talk) => permit(talk, "example.org", set, "message"),
-    ];
-    for (const serve of servers) {
-      const talk = new Talk();
-      serve(talk);
-      asks(talk);
-      expect(talk.ticks(renewal)).toEqual([]);
-    }
   });
 });
 
