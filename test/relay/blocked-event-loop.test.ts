@@ -10,7 +10,9 @@ import { Client, type Credential } from "../conformance/client.ts";
 import { Peer } from "../conformance/peer.ts";
 import { connected, crossing } from "../conformance/rfc6062.ts";
 import { attribute, classOf, errorCodeOf, messageClass, xorAddresses } from "../conformance/wire.ts";
+import { makeCertificate, newFolder } from "../dataplane/certificate-files.ts";
 import { obstacleToNative } from "../dataplane/native-obstacle.ts";
+import { needs } from "../interop/needs.ts";
 
 const program = fileURLToPath(new URL("./blocked-relay.mjs", import.meta.url));
 const secret = "wonderland";
@@ -31,7 +33,7 @@ afterEach(async () => {
   }
 });
 
-async function startRelay(transport: "udp" | "tcp"): Promise<number> {
+async function startRelay(transport: "udp" | "tcp" | "any", further: object = {}): Promise<number> {
   const flags = {
     listen: [`${transport}://${loopback}:0`],
     "relay-tcp": true,
@@ -42,16 +44,17 @@ async function startRelay(transport: "udp" | "tcp"): Promise<number> {
     dataplane: "native",
     metrics: "none",
     log: { level: "silent" },
+    ...further,
   };
   child = fork(program, [JSON.stringify(flags)]);
   return Number((await once(child, "message"))[0]);
 }
 
 /** Has the relay's event loop stand still; `said` is what it says when it begins and ends to. */
-function block(): { readonly isFree: () => boolean; readonly said: readonly unknown[] } {
+function block(milliseconds = 5000): { readonly isFree: () => boolean; readonly said: readonly unknown[] } {
   const said: unknown[] = [];
   child.on("message", (word) => said.push(word));
-  child.send("block");
+  child.send(milliseconds);
   return { isFree: () => said.some((word) => word !== "blocked"), said };
 }
 
@@ -61,11 +64,12 @@ interface Call {
   readonly relayed: { readonly address: string; readonly port: number };
 }
 
-/** An allocation with a channel to a peer. */
-async function call(transport: "udp" | "tcp", port: number, credential: Credential): Promise<Call> {
+/** An allocation with a channel to a peer, of a client that says `first` before anything else. */
+async function call(transport: "udp" | "tcp", port: number, credential: Credential, first = ""): Promise<Call> {
   const peer = await Peer.open(loopback);
   const client = await Client.open(transport, { address: loopback, port }, credential, new Set());
   open.push(peer, client.connection);
+  if (first !== "") client.send(Buffer.from(first));
   const [relayed] = xorAddresses(await client.allocate(), attribute.xorRelayedAddress);
   expect(classOf(await client.bindChannel(channel, peer.at))).toBe(messageClass.success);
   if (!relayed) throw new Error("no relayed address");
@@ -84,7 +88,7 @@ async function exchange({ client, peer, relayed }: Call, first: number): Promise
   }
 }
 
-describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for five seconds", () => {
+describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for seconds", () => {
   const transports = ["udp", "tcp"] as const;
   const timeout = 40_000;
   test.each(transports)(
@@ -121,6 +125,25 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
       expect([401, 437]).toContain(errorCodeOf(await ending.client.refresh()));
     },
   );
+
+  const header = "PROXY TCP4 198.51.100.7 192.0.2.1 35552 3478\r\n";
+  test.runIf(needs("openssl")).each([
+    ["a listener for any stream", "any", ""],
+    ["a listener behind a proxy", "tcp", header],
+    ["a listener for any stream behind a proxy", "any", header],
+  ] as const)("media of a client at %s goes on as well", { timeout }, async (_, transport, first) => {
+    const port = await startRelay(transport, {
+      ...(transport === "any" && { tls: makeCertificate(newFolder(), ["relay.example.org"]) }),
+      ...(first !== "" && { "proxy-protocol": { trusted: [loopback] } }),
+    });
+    const steady = await call("tcp", port, { username: "alice", password: secret }, first);
+    await exchange(steady, 0);
+    const { isFree, said } = block(1000);
+    let packets = 0;
+    for (; !isFree(); packets += batch) await exchange(steady, packets);
+    expect(said).toEqual(["blocked", "free"]);
+    expect(packets).toBeGreaterThan(100);
+  });
 
   test("what two joined connections carry goes on in both directions", { timeout: 40_000 }, async () => {
     const bench = new Bench({

@@ -27,6 +27,18 @@ describe("guesses at a password", () => {
     expect(codeOf(guesser.asks("allocate", { requestedTransport }))).toBe(0);
   });
 
+  test("are found out once a second beyond those, and no sooner after a long while", () => {
+    const world = new World();
+    const guesser = world.client();
+    guesses(guesser, burst);
+    world.passes(1);
+    guesses(guesser, 1);
+    expect(codeOf(guesser.asks("allocate", { requestedTransport }))).toBe(401);
+    world.passes(500);
+    guesses(guesser, burst);
+    expect(codeOf(guesser.asks("allocate", { requestedTransport }))).toBe(401);
+  });
+
   test("are counted for whole networks, from whichever port and over whichever transport", () => {
     const world = new World();
     for (let port = 5000; port < 5000 + burst; port += 1) guesses(world.client("198.51.100.7", { port }), 1);
