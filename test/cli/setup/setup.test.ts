@@ -50,5 +50,10 @@ describe("sluice setup", () => {
     const { code, stderr } = await run(["prosody"]);
     expect(code).toBe(78);
     expect(stderr).toMatch(/^--domain: is missing/);
+    expect(await run(["prosody", "--domain", "not a domain"])).toMatchObject({
+      code: 78,
+      stdout: "",
+      stderr: '--domain: "not a domain" is no domain\n',
+    });
   });
 });
