@@ -122,7 +122,7 @@ export class Allocations {
     this.#ends.strike(allocation);
     count(this.#perUser, allocation.user, -1);
     count(this.#perAddress, hostOf(allocation.tuple.from.address), -1);
-    return [...expected, ...allocation.families.flatMap((family) => this.#close(allocation, family, why))];
+    return [...expected, ...this.#close(allocation, allocation.families, why)];
   }
 
   #forgetRoaming({ roaming }: Allocation): Action[] {
@@ -137,20 +137,21 @@ export class Allocations {
   endPart(allocation: Allocation, families: readonly Family[], why: ClosedFact["why"]): Action[] {
     const isRest = allocation.families.every((family) => families.includes(family));
     if (isRest) return this.end(allocation, why);
-    const actions = families.flatMap((family) => this.#close(allocation, family, why));
+    const actions = this.#close(allocation, families, why);
     this.file(allocation);
     return actions;
   }
 
-  #close(allocation: Allocation, family: Family, why: ClosedFact["why"]): Action[] {
-    const port = allocation.close(family);
-    if (!port) return [];
-    const { relay } = port;
-    this.#byRelay.delete(relay);
-    return [
-      { do: "close-relay", relay },
-      { do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } },
-    ];
+  #close(allocation: Allocation, families: readonly Family[], why: ClosedFact["why"]): Action[] {
+    const actions: Action[] = [];
+    for (const family of families) {
+      const relay = allocation.close(family)?.relay;
+      if (relay === undefined) continue;
+      this.#byRelay.delete(relay);
+      actions.push({ do: "close-relay", relay });
+      actions.push({ do: "report", fact: { fact: "allocation-closed", relay, user: allocation.user, why } });
+    }
+    return actions;
   }
 
   /** Ends what of it is past its end. */

@@ -16,7 +16,7 @@ export function conclude(request: Request, outcome: Outcome, { abilities }: Turn
   const way = "granted" in outcome ? (outcome.way ?? back) : back;
   return [
     ...("granted" in outcome ? outcome.actions : []),
-    { do: "send", ...way, bytes },
+    { do: "send", via: way.via, to: way.to, bytes },
     { do: "report", fact: answered(request, outcome, identity) },
   ];
 }

@@ -149,20 +149,25 @@ export class LongTermMechanism {
   #candidates(username: string | undefined, now: Millis, choice: PasswordChoice): Identity[] | "to be asked" {
     if (username !== undefined && this.#mustAsk(username, now)) return "to be asked";
     const credentials = username === undefined ? [] : this.#authenticate(username, now);
-    if (username === undefined || credentials.length === 0) return this.#identities("", nobody, choice);
-    return credentials.flatMap((credential) => this.#identities(username, credential, choice));
+    const [name, those] = username === undefined || credentials.length === 0 ? ["", [nobody]] : [username, credentials];
+    const identities: Identity[] = [];
+    for (const credential of those) {
+      const identity = this.#identityOf(name, credential, choice);
+      if (identity) identities.push(identity);
+    }
+    return identities;
   }
 
-  /** None where we have no key of this kind. */
-  #identities(username: string, credential: Credential, choice: PasswordChoice): Identity[] {
+  /** Undefined where we have no key of this kind. */
+  #identityOf(username: string, credential: Credential, choice: PasswordChoice): Identity | undefined {
     const ofCredential = this.#known.get(credential) ?? new Map<PasswordChoice, Identity>();
     const known = ofCredential.get(choice);
-    if (known?.username === username) return [known];
+    if (known?.username === username) return known;
     const key = keyOf(credential, username, this.#realm, choice.hash);
-    if (!key) return [];
+    if (!key) return undefined;
     const identity = { username, credential, key, integrity: choice.integrity };
     this.#known.set(credential, ofCredential.set(choice, identity));
-    return [identity];
+    return identity;
   }
 }
 

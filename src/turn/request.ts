@@ -3,6 +3,7 @@
 import type { Action, Endpoint, Listener, Millis, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import type { ErrorCode } from "../stun/error-codes.ts";
+import { asBuffer } from "../stun/header.ts";
 import type { IntegrityAlgorithm } from "../stun/integrity.ts";
 import type { Message } from "../stun/message.ts";
 import type { Credential } from "./credentials.ts";
@@ -95,5 +96,5 @@ export function refuse(code: ErrorCode, attributes: Attributes = {}): Refusal {
 
 /** A transaction id as a key. Keeps no hold on the message's bytes. */
 export function transactionOf(message: Message): string {
-  return Buffer.from(message.transactionId).toString("latin1");
+  return asBuffer(message.transactionId).toString("latin1");
 }
