@@ -24,6 +24,11 @@ export interface NativeOptions {
   readonly handUp?: HandUpLimits;
   readonly dtls?: DtlsLimits;
   readonly streams?: StreamLimits;
+  /**
+   * That may wait for clients on streams that read slowly, and for the rest of what they began to say, in all. Who reads
+   * nothing gets an eighth of what is free at most.
+   */
+  readonly waitingBytes?: number;
   /** Microseconds, for tests that own the time: it stands still unless this is set. */
   readonly clock?: BigInt64Array<ArrayBuffer>;
 }
@@ -37,11 +42,7 @@ const leastWays = 131_072;
 /** One for its allocation and one for its user, and as much again for what flows back after a relay port was closed. */
 const bucketsPerRelay = 4;
 
-/**
- * That may wait for clients on streams that read slowly, and for the rest of what they began to say, in all. Who reads
- * nothing gets an eighth of what is free at most.
- */
-const waitingBytes = 512 * 1024 * 1024;
+const defaultWaitingBytes = 512 * 1024 * 1024;
 
 export interface Settled {
   readonly threads: number;
@@ -74,6 +75,7 @@ export function settle(native: NativeOptions): Settled {
   const { threads = Math.min(availableParallelism(), mostThreads), relays = defaultRelays } = native;
   const { answersBinding = true, replyRate = defaultReplyRate, forwardsSends = true, byRing = true } = native;
   const { handUp = handUpLimits, dtls = dtlsLimits, streams = streamLimits, clock } = native;
+  const { waitingBytes = defaultWaitingBytes } = native;
   const buckets = relays * bucketsPerRelay;
   const ways = relays * waysPerRelay;
   const waysEach = Math.max(Math.ceil(ways / threads), Math.min(ways, leastWays));
