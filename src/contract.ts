@@ -1,6 +1,6 @@
 // What the rooms say to each other. Machines decide: they turn inputs into actions and touch nothing.
 // A dataplane carries the actions out, moves packets along routes, and hands the rest up as inputs.
-// Types only, apart from the two words that every reader of a packet needs.
+// Types only, apart from the few words that every room needs.
 
 /** Milliseconds on the relay's one clock: Unix time when it started, advanced monotonically. */
 export type Millis = number;
@@ -372,4 +372,9 @@ export class Unavailable extends Error {
 
 export function familyOf(address: string): Family {
   return address.includes(":") ? 6 : 4;
+}
+
+/** An IPv6 address in brackets. */
+export function endpointText({ address, port }: Endpoint): string {
+  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }

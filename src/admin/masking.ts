@@ -1,7 +1,7 @@
 // What of a person may stand in a log line: the network an address is in, and a keyed hash of a name.
 
 import { createHmac } from "node:crypto";
-import { type Endpoint, familyOf } from "../contract.ts";
+import { type Endpoint, endpointText } from "../contract.ts";
 import { formatAddress, parseAddress } from "../stun/address.ts";
 
 /** A fact of whichever room. */
@@ -56,10 +56,6 @@ export function maskAddress(address: string): string {
   if (!bytes) return "(no address)";
   const kept = bytes.length === 4 ? 3 : 6;
   return `${formatAddress(bytes.map((byte, index) => (index < kept ? byte : 0)))}/${kept * 8}`;
-}
-
-export function endpointText({ address, port }: Endpoint): string {
-  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function hashOf(text: string, key: Uint8Array): string {

@@ -1,7 +1,7 @@
 // What the first run says: where the relay listens, credentials to try it with, and what to paste where.
 
 import type { Config } from "../config/config.ts";
-import { type Endpoint, familyOf, type Listener, type RelayAddress, type Transport } from "../contract.ts";
+import { type Endpoint, endpointText, type Listener, type RelayAddress, type Transport } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
 import { turnUri } from "../turn/uri.ts";
 import { type Door, sharedSecretLines } from "./setup/shared-secret-lines.ts";
@@ -25,7 +25,7 @@ export function greeting(config: Config, started: Started, folder: string | unde
     ...listening(config, started),
     ...(door ? trying(config, started.doors, now) : []),
     ...(door && config.secret[0] !== undefined ? sharedSecretLines(door, started.doors, config.secret[0]) : []),
-    `Metrics: ${started.metrics ? `http://${hostPort(started.metrics)}/metrics` : "none"}`,
+    `Metrics: ${started.metrics ? `http://${endpointText(started.metrics)}/metrics` : "none"}`,
     ...(folder === undefined
       ? []
       : [`The secret is kept in ${folder}; remove the file secret there to have a new one made.`]),
@@ -38,7 +38,7 @@ export function greeting(config: Config, started: Started, folder: string | unde
 function listening(config: Config, { listeners, relayAddresses }: Started): string[] {
   return [
     `Sluice ${version()} listens on`,
-    ...listeners.map(({ transport, at }) => `  ${transport}://${hostPort(at)}${movedNote(config, transport, at)}`),
+    ...listeners.map(({ transport, at }) => `  ${transport}://${endpointText(at)}${movedNote(config, transport, at)}`),
     `and relays on ${relayAddresses.map(addressText).join(" and ")}, UDP ports ${config.relayPorts.join("-")}.`,
     "Clients must reach all of these: open them in the firewall.",
     "",
@@ -68,8 +68,4 @@ function trying({ secret: [secret], user }: Config, doors: readonly Door[], now:
     `  credential: ${credential}`,
     "",
   ];
-}
-
-function hostPort({ address, port }: Endpoint): string {
-  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,6 +1,6 @@
 // What was found out, as a person reads it.
 
-import { type Endpoint, familyOf } from "../contract.ts";
+import { endpointText } from "../contract.ts";
 import type { Discovery } from "./discover.ts";
 import type { Lifetime } from "./lifetime.ts";
 import type { Dependence, NatName } from "./nat.ts";
@@ -36,9 +36,9 @@ const dependences: Readonly<Record<Dependence, string>> = {
 export function report({ server, udp, tcp, tls }: Discovery): string {
   const [name, meaning] = names[udp.nat];
   const rows: [string, string | undefined][] = [
-    ["Server", text(server)],
-    ["Local address", text(udp.local)],
-    ["Public address", udp.mapped && text(udp.mapped)],
+    ["Server", endpointText(server)],
+    ["Local address", endpointText(udp.local)],
+    ["Public address", udp.mapped && endpointText(udp.mapped)],
     ["NAT", name],
     ["  mapping", udp.mapping && dependences[udp.mapping]],
     ["  filtering", udp.filtering && dependences[udp.filtering]],
@@ -57,9 +57,5 @@ function lifetimeText({ atLeastSeconds, lessThanSeconds }: Lifetime): string {
 
 function streamText({ mapped, failure, certificate }: StreamFindings): string {
   const trust = certificate === undefined ? "" : `, certificate ${certificate}`;
-  return mapped ? `${text(mapped)}${trust}` : (failure ?? "");
-}
-
-function text({ address, port }: Endpoint): string {
-  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+  return mapped ? `${endpointText(mapped)}${trust}` : (failure ?? "");
 }

@@ -1,10 +1,9 @@
 // What the log says when a relay has started: where it listens, what it relays, and what the operator should know of that.
 
 import type { Log } from "../admin/log.ts";
-import { endpointText } from "../admin/masking.ts";
 import type { Config } from "../config/config.ts";
 import { reachableAddresses } from "../config/relay-addresses.ts";
-import { familyOf, type Listener } from "../contract.ts";
+import { endpointText, familyOf, type Listener } from "../contract.ts";
 import type { HttpListener } from "../http-listener.ts";
 import { openFilesAtMost, reportCapacity } from "./capacity.ts";
 import { isWildcard } from "./doors.ts";

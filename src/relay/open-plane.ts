@@ -1,10 +1,9 @@
 // The plane that the configuration names, with all its listeners, on ports that are free.
 
 import type { Log } from "../admin/log.ts";
-import { endpointText } from "../admin/masking.ts";
 import type { Config, Listen } from "../config/config.ts";
 import { machineAddresses } from "../config/relay-addresses.ts";
-import { type Dataplane, type Endpoint, familyOf, type Listener, Unavailable } from "../contract.ts";
+import { type Dataplane, type Endpoint, endpointText, familyOf, type Listener, Unavailable } from "../contract.ts";
 import { choosePlane } from "../dataplane/choose.ts";
 import type { StreamingPlaneOptions } from "../dataplane/stream.ts";
 import { asMet } from "./doors.ts";

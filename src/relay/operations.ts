@@ -1,8 +1,8 @@
 // What the operator's console works on: the media, with credentials for it and a memory of calls.
 
-import { endpointText, maskAddress } from "../admin/masking.ts";
+import { maskAddress } from "../admin/masking.ts";
 import { version } from "../cli/version.ts";
-import type { DropReason, Traffic, Usage } from "../contract.ts";
+import { type DropReason, endpointText, type Traffic, type Usage } from "../contract.ts";
 import { formatAddress } from "../stun/address.ts";
 import { parseCidr } from "../turn/cidr.ts";
 import type { AllocationView } from "../turn/orders.ts";

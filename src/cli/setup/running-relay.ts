@@ -1,7 +1,6 @@
 // A relay of ours that runs on this machine, asked by its side door what it finds of its XMPP server.
 
-import { endpointText } from "../../admin/masking.ts";
-import type { Endpoint } from "../../contract.ts";
+import { type Endpoint, endpointText } from "../../contract.ts";
 
 export interface Told {
   readonly isWell: boolean;

@@ -1,10 +1,10 @@
 // Commands that show administrators how the relay is, and what it carries.
 
-import type { Endpoint } from "../../contract.ts";
+import { type Endpoint, endpointText } from "../../contract.ts";
 import type { Command } from "../command.ts";
 import { type Form, writeLines, writeTable } from "../xep0004-data-forms.ts";
 import { type Administration, isNamed } from "./administration.ts";
-import { bytesText, durationText, endpointText } from "./words.ts";
+import { bytesText, durationText } from "./words.ts";
 
 const rowsPerPage = 20;
 

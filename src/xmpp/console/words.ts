@@ -1,6 +1,6 @@
-// How the console writes times, amounts and places.
+// How the console writes times, amounts and who is banned.
 
-import { type Banned, type Endpoint, familyOf, type Millis } from "../../contract.ts";
+import type { Banned, Millis } from "../../contract.ts";
 
 const units = [
   [86_400, "d"],
@@ -19,10 +19,6 @@ export function bytesText(bytes: number): string {
   const power = bytes < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
   const digits = power === 0 ? 0 : 1;
   return `${(bytes / 1000 ** power).toFixed(digits)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
-}
-
-export function endpointText({ address, port }: Endpoint): string {
-  return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 export function bannedText(whom: Banned): string {
