@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { Unavailable } from "../contract.ts";
+import { reasonOf, systemCodeOf } from "../thrown.ts";
 
 /** Some hundred thousand users, which are read in less than a second. */
 const bytesAtMost = 16 * 1024 * 1024;
@@ -57,7 +58,7 @@ export function changeUsersFile(path: string, change: (text: string) => string):
     renameSync(draft, target);
   } catch (error) {
     rmSync(draft, { force: true });
-    throw isOfSystem(error) ? unchangeable(path, error) : error;
+    throw systemCodeOf(error) === undefined ? error : unchangeable(path, error);
   } finally {
     closeSync(file);
   }
@@ -81,7 +82,7 @@ function openDraft(draft: string): number {
   try {
     return openSync(draft, "wx", 0o600);
   } catch (cause) {
-    if (!isOfSystem(cause) || cause.code !== "EEXIST") throw unchangeable(draft, cause);
+    if (systemCodeOf(cause) !== "EEXIST") throw unchangeable(draft, cause);
     throw new Unavailable(`${draft} is there: another change is being made, or was cut off; then remove it`, { cause });
   }
 }
@@ -94,17 +95,9 @@ function keepOwner(file: number, { uid, gid, mode }: Stats): void {
 }
 
 function unreadable(path: string, cause: unknown): Unavailable {
-  return new Unavailable(`cannot read the users file ${path}: ${reason(cause)}`, { cause });
+  return new Unavailable(`cannot read the users file ${path}: ${reasonOf(cause)}`, { cause });
 }
 
 function unchangeable(path: string, cause: unknown): Unavailable {
-  return new Unavailable(`cannot change the users file ${path}: ${reason(cause)}`, { cause });
-}
-
-function isOfSystem(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && "code" in error;
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return new Unavailable(`cannot change the users file ${path}: ${reasonOf(cause)}`, { cause });
 }

@@ -4,6 +4,7 @@ import { type FSWatcher, watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Millis, Unavailable } from "../contract.ts";
+import { reasonOf } from "../thrown.ts";
 import type { Authenticate, Credential } from "../turn/credentials.ts";
 import { readUsersFile } from "./users-file.ts";
 import { type LineMistake, readUsers } from "./users-text.ts";
@@ -65,7 +66,7 @@ export async function watchUsers(options: WatchedUsersOptions): Promise<WatchedU
     try {
       users = await read(options);
     } catch (error) {
-      options.report({ fact: "users-unreadable", reason: reason(error) });
+      options.report({ fact: "users-unreadable", reason: reasonOf(error) });
     }
   }
 
@@ -111,7 +112,7 @@ function watchFolder(path: string, changed: () => void): FSWatcher | undefined {
 
 /** Other bytes have another stamp, whether the file was written over or another one was put in its place. */
 async function stampOf(path: string): Promise<string> {
-  const stats = await stat(path, { bigint: true }).catch(reason);
+  const stats = await stat(path, { bigint: true }).catch(reasonOf);
   return typeof stats === "string" ? stats : `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`;
 }
 
@@ -119,8 +120,4 @@ function described(mistakes: readonly LineMistake[]): string {
   const told = mistakes.slice(0, mistakesTold).map(({ line, message }) => `line ${line}: ${message}`);
   const more = mistakes.length - told.length;
   return [...told, ...(more > 0 ? [`and ${more} more`] : [])].join("\n");
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,6 +2,7 @@
 
 import { ConfigError } from "../config/mistakes.ts";
 import { Unavailable } from "../contract.ts";
+import { systemCodeOf } from "../thrown.ts";
 
 const exitCodes = { unavailable: 69, config: 78 } as const;
 
@@ -41,7 +42,7 @@ function withCauses(error: Error): string {
 
 /** Permission is refused for many a reason; where it is for a port, the message begins with what was tried. */
 function cureOf(error: Error): string | undefined {
-  const code = "code" in error ? String(error.code) : "";
+  const code = systemCodeOf(error) ?? "";
   const [tried = ""] = error.message.split(" ", 1);
   return cures[code] ?? cures[`${code} ${tried}`];
 }

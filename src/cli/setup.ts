@@ -12,6 +12,7 @@ import { keptSecret, stateFolder } from "../config/kept-secret.ts";
 import { ConfigError } from "../config/mistakes.ts";
 import { domainName } from "../config/values.ts";
 import { Unavailable } from "../contract.ts";
+import { reasonOf } from "../thrown.ts";
 import { telling } from "./failures.ts";
 import type { ComponentPlace } from "./setup/component-place.ts";
 import { changeEjabberdConfig, ejabberdConflicts, ejabberdLines } from "./setup/ejabberd-config.ts";
@@ -146,7 +147,7 @@ function attempt(file: string, change: () => string): string {
   try {
     return change();
   } catch (error) {
-    const message = `${error instanceof Error ? error.message : error}: change it by hand, as setup prints it without --write`;
+    const message = `${reasonOf(error)}: change it by hand, as setup prints it without --write`;
     throw new ConfigError([{ file, line: 0, column: 0, path: "", message }]);
   }
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { certificateFrom } from "../dataplane/certificates.ts";
+import { reasonOf } from "../thrown.ts";
 import type { Config } from "./config.ts";
 import type { Path } from "./mistakes.ts";
 
@@ -12,8 +13,7 @@ export function certificateMistakes({ listen, tls }: Config): { path: Path; mess
       certificateFrom(readFileSync(certificate, "utf8"), readFileSync(key, "utf8"), names);
       return [];
     } catch (error) {
-      const why = error instanceof Error ? error.message : error;
-      return [{ path: ["tls", index], message: `cannot use the certificate: ${why}` }];
+      return [{ path: ["tls", index], message: `cannot use the certificate: ${reasonOf(error)}` }];
     }
   });
   if (listener >= 0 && tls.length === 0)

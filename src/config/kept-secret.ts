@@ -5,6 +5,7 @@ import { accessSync, constants, linkSync, mkdirSync, readFileSync, rmSync, statS
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Unavailable } from "../contract.ts";
+import { reasonOf, systemCodeOf } from "../thrown.ts";
 
 /**
  * The folder for what must outlive the process: the one asked for; `$STATE_DIRECTORY`, which systemd sets;
@@ -39,10 +40,12 @@ export function keptSecret(folder: string, name = "secret"): string {
     return readSecret(path) ?? makeSecret(path);
   } catch (error) {
     if (error instanceof Unavailable) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Unavailable(`cannot keep a secret in ${folder}: ${why} (give a secret, or another folder as state)`, {
-      cause: error,
-    });
+    throw new Unavailable(
+      `cannot keep a secret in ${folder}: ${reasonOf(error)} (give a secret, or another folder as state)`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -61,7 +64,7 @@ function makeSecret(path: string): string {
     writeFileSync(draft, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx", flush: true });
     linkSync(draft, path);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (systemCodeOf(error) !== "EEXIST") throw error;
   } finally {
     rmSync(draft, { force: true });
   }

@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Endpoint, ListenerKind } from "../contract.ts";
 import type { StunServer } from "../discover/external-address.ts";
 import { parseEndpointUrl, readAddress } from "../stun/endpoint-url.ts";
+import { reasonOf } from "../thrown.ts";
 import { parseAlternateDoors } from "../turn/alternates.ts";
 import { parseCidr } from "../turn/cidr.ts";
 import type { PortSpan } from "../turn/peer-policy.ts";
@@ -211,6 +212,6 @@ function secretInFile(path: string): SecretRead {
   try {
     return { secret: readFileSync(path, "utf8").replace(/\r?\n$/, "") };
   } catch (error) {
-    return { mistake: `cannot read the secret: ${error instanceof Error ? error.message : error}` };
+    return { mistake: `cannot read the secret: ${reasonOf(error)}` };
   }
 }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import { reasonOf } from "../thrown.ts";
 import { ConfigError, type Locate, type Mistake, type Path } from "./mistakes.ts";
 
 export interface YamlFile {
@@ -30,7 +31,7 @@ function textOf(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reason(error) }]);
+    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reasonOf(error) }]);
   }
 }
 
@@ -39,12 +40,8 @@ function plain(document: Document.Parsed, file: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reason(error) }]);
+    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reasonOf(error) }]);
   }
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

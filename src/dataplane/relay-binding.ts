@@ -2,6 +2,7 @@
 
 import { setImmediate } from "node:timers/promises";
 import type { Endpoint, Millis, RelayPortWish } from "../contract.ts";
+import { systemCodeOf } from "../thrown.ts";
 import type { RelayPort, RelayPorts } from "./relay-ports.ts";
 
 export interface Bound<Socket> {
@@ -48,6 +49,6 @@ export async function bindRelayPort<Socket>({
 
 /** Whether it is this one port that cannot be had; any other error would meet us on the next port again. */
 function isTaken(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = systemCodeOf(error);
   return code === "EADDRINUSE" || code === "EACCES";
 }

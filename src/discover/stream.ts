@@ -5,6 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { type Endpoint, type Millis, Unavailable } from "../contract.ts";
 import { Deframer } from "../stun/stream.ts";
+import { reasonOf } from "../thrown.ts";
 import { readBinding, writeBinding } from "./binding.ts";
 import type { Sleep } from "./prober.ts";
 
@@ -48,7 +49,7 @@ async function findings(
   try {
     return await Promise.race([attempt(over.signal), late]);
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : String(error) };
+    return { failure: reasonOf(error) };
   } finally {
     over.abort();
   }

@@ -2,6 +2,7 @@
 
 import type { Log } from "../admin/log.ts";
 import { type Endpoint, Unavailable } from "../contract.ts";
+import { systemCodeOf } from "../thrown.ts";
 
 export interface Moves {
   /** Ports tried after one that is taken. */
@@ -27,8 +28,7 @@ export async function onFreePort<Opened>(
 }
 
 function isTaken(error: unknown): boolean {
-  const cause = error instanceof Unavailable ? error.cause : undefined;
-  return cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+  return error instanceof Unavailable && systemCodeOf(error.cause) === "EADDRINUSE";
 }
 
 export function moved({ address, port }: Endpoint, offset: number): Endpoint {

@@ -3,6 +3,7 @@
 
 import { closeSync, openSync } from "node:fs";
 import type { Log } from "../admin/log.ts";
+import { systemCodeOf } from "../thrown.ts";
 
 const watchMillis = 1000;
 
@@ -27,7 +28,7 @@ function isPossible(open: OpenFile): boolean {
     open();
     return true;
   } catch (error) {
-    return !(error instanceof Error && "code" in error && (error.code === "EMFILE" || error.code === "ENFILE"));
+    return !["EMFILE", "ENFILE"].includes(systemCodeOf(error) ?? "");
   }
 }
 
