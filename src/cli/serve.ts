@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { Command } from "commander";
 import { type Config, readConfig } from "../config/config.ts";
 import { keptSecret, stateFolder } from "../config/kept-secret.ts";
-import { ConfigError } from "../config/mistakes.ts";
+import { mistakeAt } from "../config/mistakes.ts";
 import { checkUsersFile } from "../config/users-file.ts";
 import { telling } from "./failures.ts";
 import { greeting, type Started } from "./greeting.ts";
@@ -129,7 +129,7 @@ function usersOf(written: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     written.map((user) => {
       const colon = user.indexOf(":");
-      if (colon < 1) throw new ConfigError([{ line: 0, column: 0, path: "--user", message: "expected name:password" }]);
+      if (colon < 1) throw mistakeAt({ path: "--user" }, "expected name:password");
       return [user.slice(0, colon), user.slice(colon + 1)];
     }),
   );

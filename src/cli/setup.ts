@@ -9,7 +9,7 @@ import { checkServer } from "../component/server-check.ts";
 import { findingText, isWrong } from "../component/server-look.ts";
 import { type Config, readConfig } from "../config/config.ts";
 import { keptSecret, stateFolder } from "../config/kept-secret.ts";
-import { ConfigError } from "../config/mistakes.ts";
+import { mistakeAt } from "../config/mistakes.ts";
 import { domainName } from "../config/values.ts";
 import { Unavailable } from "../contract.ts";
 import { reasonOf } from "../thrown.ts";
@@ -114,11 +114,12 @@ async function check(agreement: Agreement): Promise<void> {
 function agreementOf({ config: file, domain: asked }: Flags): Agreement {
   const config = readConfig({ file });
   const { xmpp } = config;
-  if (xmpp && asked !== undefined && xmpp.domain !== asked) throw mistake("--domain", "the configuration has another");
+  const wrong = (message: string) => mistakeAt({ path: "--domain" }, message);
+  if (xmpp && asked !== undefined && xmpp.domain !== asked) throw wrong("the configuration has another");
   const written = xmpp?.domain ?? asked;
-  if (written === undefined) throw mistake("--domain", "is missing, and the configuration has no section xmpp");
+  if (written === undefined) throw wrong("is missing, and the configuration has no section xmpp");
   const { data: domain } = domainName.safeParse(written);
-  if (domain === undefined) throw mistake("--domain", `${JSON.stringify(written)} is no domain`);
+  if (domain === undefined) throw wrong(`${JSON.stringify(written)} is no domain`);
   const service = xmpp?.service ?? usualService;
   const hosts = xmpp && xmpp.domains.length > 0 ? xmpp.domains : [parentOf(domain)];
   const { secret, ownLines } = xmpp ? { secret: xmpp.secret, ownLines: [] } : madeSecret(config, domain);
@@ -148,12 +149,8 @@ function attempt(file: string, change: () => string): string {
     return change();
   } catch (error) {
     const message = `${reasonOf(error)}: change it by hand, as setup prints it without --write`;
-    throw new ConfigError([{ file, line: 0, column: 0, path: "", message }]);
+    throw mistakeAt({ file }, message);
   }
-}
-
-function mistake(path: string, message: string): ConfigError {
-  return new ConfigError([{ line: 0, column: 0, path, message }]);
 }
 
 function sayOwn({ ownLines }: Agreement): void {

@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { changeUsersFile, readUsersFileNow } from "../accounts/users-file.ts";
 import { mistakeInPlace, userLine, withoutUser, withUser } from "../accounts/users-text.ts";
 import { readConfig } from "../config/config.ts";
-import { ConfigError } from "../config/mistakes.ts";
+import { mistakeAt } from "../config/mistakes.ts";
 import { usersIn } from "../config/users-file.ts";
 import { telling } from "./failures.ts";
 
@@ -55,7 +55,7 @@ function onUsersFile(name: string): Command {
 async function add(name: string, flags: AddFlags): Promise<void> {
   const { file, realm } = placeOf(flags);
   const mistake = mistakeInPlace(name, realm);
-  if (mistake !== undefined) throw new ConfigError([{ line: 0, column: 0, path: "", message: mistake }]);
+  if (mistake !== undefined) throw mistakeAt({}, mistake);
   const password = flags.passwordStdin ? await passwordFromStdin() : randomBytes(18).toString("base64url");
   changeUsersFile(file, (text) => {
     usersIn(file, text);
@@ -68,7 +68,7 @@ function remove(name: string, flags: Flags): void {
   const { file, realm } = placeOf(flags);
   changeUsersFile(file, (text) => {
     const isThere = usersIn(file, text).some((user) => user.name === name && user.realm === realm);
-    if (!isThere) throw mistakeAt(file, `there is no user ${name} of the realm ${realm}`);
+    if (!isThere) throw mistakeAt({ file }, `there is no user ${name} of the realm ${realm}`);
     return withoutUser(text, name, realm);
   });
 }
@@ -84,8 +84,7 @@ function placeOf({ config: file, realm, usersFile }: Flags): { file: string; rea
   const flags = Object.fromEntries(Object.entries(written).filter(([, value]) => value !== undefined));
   const config = readConfig({ file, flags });
   if (config.usersFile === undefined) {
-    const message = "is missing, and the configuration names none";
-    throw new ConfigError([{ line: 0, column: 0, path: "--users-file", message }]);
+    throw mistakeAt({ path: "--users-file" }, "is missing, and the configuration names none");
   }
   return { file: config.usersFile, realm: config.realm };
 }
@@ -98,9 +97,5 @@ async function passwordFromStdin(): Promise<string> {
     .toString("utf8")
     .replace(/\r?\n$/, "");
   if (password !== "") return password;
-  throw new ConfigError([{ line: 0, column: 0, path: "--password-stdin", message: "the password is empty" }]);
-}
-
-function mistakeAt(file: string, message: string): ConfigError {
-  return new ConfigError([{ file, line: 0, column: 0, path: "", message }]);
+  throw mistakeAt({ path: "--password-stdin" }, "the password is empty");
 }

@@ -23,6 +23,11 @@ export class ConfigError extends Error {
   }
 }
 
+/** The one mistake of a flag, named by `path`, or of a file as a whole, where there is no line to name. */
+export function mistakeAt(place: { readonly file?: string; readonly path?: string }, message: string): ConfigError {
+  return new ConfigError([{ line: 0, column: 0, path: "", ...place, message }]);
+}
+
 function describe({ file, line, column, path, message }: Mistake): string {
   const place = file === undefined ? [] : line === 0 ? [file] : [`${file}:${line}:${column}`];
   return [...place, ...(path === "" ? [] : [path]), message].join(": ");

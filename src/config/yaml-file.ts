@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import { reasonOf } from "../thrown.ts";
-import { ConfigError, type Locate, type Mistake, type Path } from "./mistakes.ts";
+import { ConfigError, type Locate, type Mistake, mistakeAt, type Path } from "./mistakes.ts";
 
 export interface YamlFile {
   readonly value: Readonly<Record<string, unknown>>;
@@ -31,7 +31,7 @@ function textOf(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reasonOf(error) }]);
+    throw mistakeAt({ file }, reasonOf(error));
   }
 }
 
@@ -40,7 +40,7 @@ function plain(document: Document.Parsed, file: string): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    throw new ConfigError([{ file, line: 0, column: 0, path: "", message: reasonOf(error) }]);
+    throw mistakeAt({ file }, reasonOf(error));
   }
 }
 
