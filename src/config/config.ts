@@ -2,8 +2,10 @@
 // every mistake in them with its line and column. config/sluice.yaml shows all keys; schema.ts holds the defaults.
 
 import { dirname } from "node:path";
+import type { LogOptions } from "../admin/log.ts";
 import type { Endpoint, ListenerKind, RelayAddress } from "../contract.ts";
 import type { CertificateFiles } from "../dataplane/certificates.ts";
+import type { PlaneName } from "../dataplane/choose.ts";
 import type { Backend } from "../dataplane/splices.ts";
 import type { StunServer } from "../discover/external-address.ts";
 import type { ChannelLimits } from "../jingle/relay-channels.ts";
@@ -54,7 +56,7 @@ export interface Config {
   readonly externalCheckSeconds: number;
   /** First and last, both included. */
   readonly relayPorts: readonly [first: number, last: number];
-  readonly dataplane: "auto" | "native" | "portable";
+  readonly dataplane: PlaneName;
   /** Of the native plane. Not given: one a core. */
   readonly threads?: number;
   readonly metrics: Endpoint | "none";
@@ -71,7 +73,7 @@ export interface Config {
   readonly authHook?: AuthHookConfig;
   readonly credentialsHttp?: CredentialsHttp;
   readonly xmpp?: Xmpp;
-  readonly log: LogConfig;
+  readonly log: LogOptions;
   /** The folder for what must outlive the process. */
   readonly state?: string;
 }
@@ -142,12 +144,6 @@ export interface Xmpp {
   readonly rate: { readonly stanzasPerSecond: number; readonly burst: number };
   /** What becomes of the relay when the server refuses the component. */
   readonly whenRefused: "retry" | "exit";
-}
-
-export interface LogConfig {
-  readonly level: "debug" | "info" | "warn" | "error" | "silent";
-  readonly format: "auto" | "json" | "pretty";
-  readonly addresses: "masked" | "shown";
 }
 
 export interface ConfigSources {
