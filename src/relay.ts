@@ -13,13 +13,14 @@ import { announce } from "./relay/announce.ts";
 import { now } from "./relay/clock.ts";
 import { openComponent } from "./relay/component.ts";
 import { openCredentials } from "./relay/credentials.ts";
-import { type Door, offeredDoors } from "./relay/doors.ts";
+import { offeredDoors } from "./relay/doors.ts";
 import { Drain } from "./relay/drain.ts";
 import { ExternalAddresses } from "./relay/external-addresses.ts";
 import type { Moves } from "./relay/free-port.ts";
 import { openMedia } from "./relay/media.ts";
 import { watchOpenFiles } from "./relay/open-files.ts";
 import { checkOwnAddresses } from "./relay/own-addresses.ts";
+import type { Door } from "./turn/uri.ts";
 import { CallHistories } from "./xmpp/console/call-histories.ts";
 
 export interface RelayOptions {

@@ -3,8 +3,8 @@
 import type { Config } from "../config/config.ts";
 import { type Endpoint, endpointText, type Listener, type RelayAddress, type Transport } from "../contract.ts";
 import { mintCredential } from "../turn/credentials.ts";
-import { turnUri } from "../turn/uri.ts";
-import { type Door, sharedSecretLines } from "./setup/shared-secret-lines.ts";
+import { type Door, turnUri } from "../turn/uri.ts";
+import { sharedSecretLines } from "./setup/shared-secret-lines.ts";
 import { version } from "./version.ts";
 
 /** A relay that runs, as far as it is told of. */
@@ -63,7 +63,7 @@ function trying({ secret: [secret], user }: Config, doors: readonly Door[], now:
       : mintCredential(secret, "try", Math.floor(now / 1000) + triedForSeconds);
   return [
     `Try it${secret === undefined ? "" : ", for 24 hours"}:`,
-    ...doors.map(({ transport, host, port }) => `  ${turnUri(transport, host, port)}`),
+    ...doors.map((door) => `  ${turnUri(door)}`),
     `  username:   ${username}`,
     `  credential: ${credential}`,
     "",

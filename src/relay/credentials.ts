@@ -6,7 +6,8 @@ import type { Config } from "../config/config.ts";
 import type { Millis } from "../contract.ts";
 import type { HttpListener } from "../http-listener.ts";
 import { mintCredential } from "../turn/credentials.ts";
-import { type Door, urisOf } from "./doors.ts";
+import type { Door } from "../turn/uri.ts";
+import { urisOf } from "./doors.ts";
 
 /** Rejects with `Unavailable` when the address or port is not to be had. */
 export async function openCredentials(

@@ -1,25 +1,10 @@
 // A listener as others meet it: where clients find it, what XEP-0215 says of it, and where no client may be relayed to.
 
-import {
-  type Endpoint,
-  familyOf,
-  type Listener,
-  type ListenerKind,
-  type RelayAddress,
-  type Transport,
-} from "../contract.ts";
-import { schemes, stunUri, turnUri } from "../turn/uri.ts";
+import { type Endpoint, familyOf, type Listener, type ListenerKind, type RelayAddress } from "../contract.ts";
+import { type Door, schemes, stunUri, turnUri } from "../turn/uri.ts";
 import type { ExternalService } from "../xmpp/xep0215-external-services.ts";
 import type { Media } from "./media.ts";
 import { certifiedHost } from "./watched-certificates.ts";
-
-/** A listener as clients see it from outside. */
-export interface Door {
-  readonly transport: Transport;
-  /** A domain name, or an IP address without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
 
 /** One for each transport that it takes. */
 export function asMet(kind: ListenerKind, listener: Listener): Listener[] {
@@ -71,7 +56,7 @@ export function servicesOf(doors: readonly Door[]): ExternalService[] {
 export function urisOf(doors: readonly Door[], relays: boolean): string[] {
   const isLast = ({ transport }: Door) => transport === "dtls";
   const inOrder = [...doors.filter((door) => !isLast(door)), ...doors.filter(isLast)];
-  return eachOnce(inOrder.map(({ transport, host, port }) => (relays ? turnUri : stunUri)(transport, host, port)));
+  return eachOnce(inOrder.map(relays ? turnUri : stunUri));
 }
 
 function eachOnce<Item>(items: readonly Item[]): Item[] {

@@ -10,13 +10,20 @@ export const schemes = {
   dtls: { turn: "turns", stun: "stuns", below: "udp" },
 } as const satisfies Record<Transport, unknown>;
 
-/** `host` is a domain name, or an IP address without brackets. */
-export function turnUri(transport: Transport, host: string, port: number): string {
+/** A listener as clients see it from outside. */
+export interface Door {
+  readonly transport: Transport;
+  /** A domain name, or an IP address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export function turnUri({ transport, host, port }: Door): string {
   const { turn, below } = schemes[transport];
   return `${turn}:${place(host, port)}?transport=${below}`;
 }
 
-export function stunUri(transport: Transport, host: string, port: number): string {
+export function stunUri({ transport, host, port }: Door): string {
   return `${schemes[transport].stun}:${place(host, port)}`;
 }
 

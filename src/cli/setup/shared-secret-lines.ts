@@ -1,14 +1,6 @@
 // What a server needs that hands out credentials of the shared secret by modules of its own, without a component.
 
-import type { Transport } from "../../contract.ts";
-import { schemes } from "../../turn/uri.ts";
-
-/** A listener as clients see it from outside. */
-export interface Door {
-  readonly transport: Transport;
-  readonly host: string;
-  readonly port: number;
-}
+import { type Door, schemes } from "../../turn/uri.ts";
 
 /** For Prosody and ejabberd. `first` is where clients are sent who are told of one place only. */
 export function sharedSecretLines(first: Door, doors: readonly Door[], secret: string): string[] {
