@@ -1,7 +1,7 @@
 // The relay ports of an Allocate that was granted, opened one after the other, and with them the next one if that is to be
 // reserved. The last of them brings the answer (RFC 8656 section 7.2).
 
-import type { Action, Endpoint, Fact, Family, Input, Millis, RelayPortWish, SocketId } from "../contract.ts";
+import type { Action, Fact, Family, Input, Millis, RelayPortWish, SocketId } from "../contract.ts";
 import type { Attributes } from "../stun/attributes.ts";
 import { reasonPhrases } from "../stun/error-codes.ts";
 import type { Message } from "../stun/message.ts";
@@ -42,12 +42,13 @@ export function open(opening: Opening, turn: Turn, port?: RelayPortWish): Outcom
 type Opened = Extract<Input, { is: "relay-opened" }>;
 type Failed = Extract<Input, { is: "relay-failed" }>;
 
-export function relayOpened(now: Millis, { relay, at }: Opened, turn: Turn): Action[] {
+export function relayOpened(now: Millis, input: Opened, turn: Turn): Action[] {
+  const { relay } = input;
   const opening = takeOpening(relay, turn);
   if (!opening) return [];
   if (!isWaitedFor(opening, turn)) return [...abandon(opening), { do: "close-relay", relay }];
   const { request } = opening;
-  return conclude(request, opened(now, relay, opening, at, turn), turn, request.identity);
+  return conclude(request, opened(now, opening, input, turn), turn, request.identity);
 }
 
 export function relayFailed(now: Millis, { relay, why }: Failed, turn: Turn): Action[] {
@@ -72,7 +73,7 @@ function isWaitedFor({ allocation }: Opening, { allocations }: Turn): boolean {
 }
 
 /** A port is open: one of the allocation's own, or the one above it. */
-function opened(now: Millis, relay: SocketId, opening: Opening, at: Endpoint, turn: Turn): Outcome {
+function opened(now: Millis, opening: Opening, { relay, at }: Opened, turn: Turn): Outcome {
   const { allocation, request, family, ports } = opening;
   const port = { relay, family, relayed: at };
   if (!request.message.attributes.evenPort?.reservesNext) {
