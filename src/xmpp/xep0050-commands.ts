@@ -10,7 +10,7 @@ import type { Jid } from "./jid.ts";
 import { type Refusal, refuse } from "./stanza-errors.ts";
 import { type Answers, dataFormsNamespace, readAnswers, writeForm } from "./xep0004-data-forms.ts";
 
-export const commandsNamespace = "http://jabber.org/protocol/commands";
+const commandsNamespace = "http://jabber.org/protocol/commands";
 
 export interface CommandsOptions {
   /** Our own address. */

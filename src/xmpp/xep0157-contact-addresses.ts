@@ -2,7 +2,7 @@
 
 import type { Extension } from "./extension.ts";
 
-export const contactRoles = ["abuse", "admin", "feedback", "sales", "security", "status", "support"] as const;
+const contactRoles = ["abuse", "admin", "feedback", "sales", "security", "status", "support"] as const;
 
 /** URIs, such as `xmpp:` and `mailto:` ones. */
 export type ContactAddresses = Partial<Record<(typeof contactRoles)[number], readonly string[]>>;
