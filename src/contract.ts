@@ -378,3 +378,7 @@ export function familyOf(address: string): Family {
 export function endpointText({ address, port }: Endpoint): string {
   return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+export function isSameEndpoint(one: Endpoint, other: Endpoint): boolean {
+  return one.port === other.port && one.address === other.address;
+}

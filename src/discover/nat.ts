@@ -1,6 +1,6 @@
 // What a NAT does, found by asking (RFC 5780 section 4), and what RFC 3489 called it.
 
-import type { Endpoint } from "../contract.ts";
+import { type Endpoint, isSameEndpoint } from "../contract.ts";
 import { brisk, type Echo, type Port, type Prober } from "./prober.ts";
 
 /** On what a mapping depends, or what may come in through one (RFC 4787 sections 4.1 and 5). */
@@ -36,7 +36,7 @@ export async function findNat(prober: Prober, server: Endpoint): Promise<NatFind
   const { mapped, other } = first ?? {};
   if (!mapped) return { nat: first ? "unknown" : "udp-blocked", local };
 
-  const isMapped = !isSame(mapped, local);
+  const isMapped = !isSameEndpoint(mapped, local);
   // Before the mapping, which is found by talking to the other address: a NAT then lets it in.
   const [filtering, hairpin] = await Promise.all([
     other && findFiltering(prober, server),
@@ -57,10 +57,10 @@ async function findMapping(
 ): Promise<Dependence | undefined> {
   const second = await prober.ask(port, { address: other.address, port: server.port });
   if (!second?.mapped) return undefined;
-  if (isSame(second.mapped, mapped)) return "endpoint-independent";
+  if (isSameEndpoint(second.mapped, mapped)) return "endpoint-independent";
   const third = await prober.ask(port, other);
   if (!third?.mapped) return undefined;
-  return isSame(third.mapped, second.mapped) ? "address-dependent" : "address-and-port-dependent";
+  return isSameEndpoint(third.mapped, second.mapped) ? "address-dependent" : "address-and-port-dependent";
 }
 
 /** Section 4.4, tests II and III, each from a port of its own, so that they need not wait for each other. */
@@ -113,7 +113,3 @@ const coneNames = {
   "address-dependent": "address-restricted",
   "address-and-port-dependent": "port-restricted",
 } as const satisfies Record<Dependence, NatName>;
-
-function isSame(a: Endpoint, b: Endpoint): boolean {
-  return a.address === b.address && a.port === b.port;
-}

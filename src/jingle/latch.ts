@@ -2,7 +2,7 @@
 // shows that it is the same stream from another address, as after a change of network. What shows it is the SSRC: 32 random
 // bits that only who sees the stream knows (RFC 3550 section 8).
 
-import type { Endpoint } from "../contract.ts";
+import { type Endpoint, isSameEndpoint } from "../contract.ts";
 
 /** So many packets in a row must show it, so that nobody who guesses has it by one. */
 const packetsToMove = 3;
@@ -22,14 +22,14 @@ export class Latch {
     if (!isMedia(bytes)) return false;
     const ssrc = ssrcOf(bytes);
     if (!this.#source) this.#source = from;
-    else if (!isSame(this.#source, from) && !this.#hasMoved(from, ssrc)) return false;
+    else if (!isSameEndpoint(this.#source, from) && !this.#hasMoved(from, ssrc)) return false;
     if (ssrc !== undefined && this.#ssrcs.size < ssrcsAtMost) this.#ssrcs.add(ssrc);
     return true;
   }
 
   #hasMoved(from: Endpoint, ssrc: number | undefined): boolean {
     if (ssrc === undefined || !this.#ssrcs.has(ssrc)) return false;
-    const isNew = !this.#candidate || !isSame(this.#candidate.at, from);
+    const isNew = !this.#candidate || !isSameEndpoint(this.#candidate.at, from);
     this.#candidate = { at: from, packets: isNew ? 1 : (this.#candidate?.packets ?? 0) + 1 };
     if (this.#candidate.packets < packetsToMove) return false;
     this.#candidate = undefined;
@@ -58,8 +58,4 @@ function ssrcOf(bytes: Uint8Array): number | undefined {
   if (!isRtp(first)) return undefined;
   const offset = second >= 192 && second <= 223 ? 4 : 8;
   return view.length >= offset + 4 ? view.readUInt32BE(offset) : undefined;
-}
-
-function isSame(one: Endpoint, other: Endpoint): boolean {
-  return one.port === other.port && one.address === other.address;
 }

@@ -1,7 +1,7 @@
 // Where this relay itself is: clients are not relayed there, and no other relay is named that is this one. It changes
 // with the external address, and the one before counts on, for allocations keep what they have.
 
-import type { Endpoint, Listener, RelayAddress } from "../contract.ts";
+import { type Endpoint, isSameEndpoint, type Listener, type RelayAddress } from "../contract.ts";
 import { type PeerPolicy, type PeerPolicyOptions, peerPolicy } from "../turn/peer-policy.ts";
 import { endpointsOf } from "./doors.ts";
 
@@ -35,8 +35,8 @@ export class OwnPlaces implements PeerPolicy {
     return this.#policy.mayReach(peer);
   }
 
-  isOurs({ address, port }: Endpoint): boolean {
-    return this.#places.some((place) => place.address === address && place.port === port);
+  isOurs(at: Endpoint): boolean {
+    return this.#places.some((place) => isSameEndpoint(place, at));
   }
 
   /** To be called when an external address is another, or when the operator's lists are. */

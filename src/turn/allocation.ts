@@ -6,6 +6,7 @@ import {
   type Family,
   type Framing,
   familyOf,
+  isSameEndpoint,
   type Leg,
   type Millis,
   type Route,
@@ -217,7 +218,7 @@ export class Allocation {
   isBindable(number: number, peer: Endpoint, now: Millis): boolean {
     for (const channel of this.#channels.values()) {
       if (channel.until + channelRestMillis <= now) continue;
-      if ((channel.number === number) !== isSame(channel.peer, peer)) return false;
+      if ((channel.number === number) !== isSameEndpoint(channel.peer, peer)) return false;
     }
     return true;
   }
@@ -308,8 +309,4 @@ export class Allocation {
     const client: Leg = { socket: this.tuple.via, peer: this.tuple.from, framing, until };
     return [client, { socket: relay, peer, framing: "bare", until }];
   }
-}
-
-function isSame(one: Endpoint, other: Endpoint): boolean {
-  return one.port === other.port && one.address === other.address;
 }

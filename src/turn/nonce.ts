@@ -3,7 +3,7 @@
 // too (native/challenge.cpp).
 
 import { timingSafeEqual } from "node:crypto";
-import type { Endpoint, Hmac, Millis } from "../contract.ts";
+import { type Endpoint, type Hmac, isSameEndpoint, type Millis } from "../contract.ts";
 import { parseAddress } from "../stun/address.ts";
 import { hmac as hmacOfHashes } from "../stun/hmac.ts";
 
@@ -41,7 +41,7 @@ export class Nonces {
   /** Whether we issued it, cookie and all, to this client, and not too long ago. */
   isFresh(nonce: string, now: Millis, client: Endpoint): boolean {
     const known = this.#known.get(nonce);
-    const issued = known && isSame(known.client, client) ? known.issued : this.#issuedTo(client, nonce);
+    const issued = known && isSameEndpoint(known.client, client) ? known.issued : this.#issuedTo(client, nonce);
     if (issued === undefined) return false;
     const ageSeconds = Math.floor(now / 1000) - issued;
     return ageSeconds >= 0 && ageSeconds < this.#lifetimeSeconds;
@@ -74,10 +74,6 @@ export class Nonces {
     this.#hmac("sha256", this.#secret, text).copy(stamp, 4, 0, stampBytes - 4);
     return stamp;
   }
-}
-
-function isSame(one: Endpoint, other: Endpoint): boolean {
-  return one.port === other.port && one.address === other.address;
 }
 
 const knownNonces = 16_384;

@@ -3,7 +3,7 @@
 
 import { createHmac } from "node:crypto";
 import { Calendar } from "../calendar.ts";
-import type { Endpoint, Millis, SocketId } from "../contract.ts";
+import { type Endpoint, isSameEndpoint, type Millis, type SocketId } from "../contract.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
 import { type AuthenticRequest, type Refusal, refuse } from "./request.ts";
@@ -82,9 +82,9 @@ export class PeerConnections {
   }
 
   /** The one that an allocation has with a peer, in whichever state. */
-  findTo(allocation: Allocation, { address, port }: Endpoint): PeerConnection | undefined {
+  findTo(allocation: Allocation, peer: Endpoint): PeerConnection | undefined {
     const connections = [...(this.#ofAllocation.get(allocation) ?? [])];
-    return connections.find(({ at }) => at.port === port && at.address === address);
+    return connections.find(({ at }) => isSameEndpoint(at, peer));
   }
 
   /** Those whose time has run out, forgotten. */
