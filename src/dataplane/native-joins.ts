@@ -48,15 +48,20 @@ export class NativeJoins implements Joiner {
   }
 
   join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
-    let joined: Joined = unjoined(client, peer);
+    let joined: Joined | undefined;
+    let isOver = false;
     process.nextTick(() => {
-      joined = this.#begin(client, peer, now, options);
+      joined = isOver ? this.#others.join(client, peer, now, options) : this.#begin(client, peer, now, options);
+      if (isOver) joined.breakOff();
     });
     return {
       get usage() {
-        return joined.usage;
+        return joined?.usage ?? nothing;
       },
-      breakOff: () => joined.breakOff(),
+      breakOff() {
+        isOver = true;
+        joined?.breakOff();
+      },
     };
   }
 
@@ -172,14 +177,4 @@ function takeOver({ stream, early }: TcpEnd): TcpEnd {
   for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) chunks.push(chunk);
   stopReading(stream);
   return { stream, early: Buffer.concat(chunks) };
-}
-
-/** Of two that are to be joined, and nobody carries on yet. */
-function unjoined(client: StreamEnd, peer: StreamEnd): Joined {
-  return {
-    usage: nothing,
-    breakOff() {
-      for (const { stream } of [client, peer]) breakOff(stream);
-    },
-  };
 }

@@ -177,6 +177,8 @@ describe("the fact of an answer", () => {
     expect(world.facts.at(-1)).toMatchObject({ fact: "answered", code: 0, user: "alice" });
     expect(codeOf(alice.asks("createPermission", { xorPeerAddress: [{ address: "127.0.0.1", port: 1 }] }))).toBe(403);
     expect(world.facts.at(-1)).toMatchObject({ fact: "answered", code: 403, user: "alice" });
+    alice.sends(alice.sign(alice.request("refresh"), {}, { nonce: "stale" }));
+    expect(world.facts.at(-1)).toMatchObject({ fact: "answered", code: 438, user: "alice" });
 
     const late = Object.assign(world.client("192.0.2.9"), mintCredential(secret, "carol", world.now / 1000 - 1));
     expect(codeOf(late.asks("allocate", udp))).toBe(401);

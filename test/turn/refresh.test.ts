@@ -62,7 +62,8 @@ describe("Refresh", () => {
     const answer = Uint8Array.of(0, 127, 128, 255);
     for (let port = 1; port <= 5000; port++) allocations.bidFarewell(tupleOf(port), "one", answer);
     expect(allocations.farewell(tupleOf(1), "one")).toBeUndefined();
-    expect(allocations.farewell(tupleOf(5000), "one")).toEqual(Buffer.from(answer));
+    for (const port of [3000, 4096, 4097, 5000])
+      expect(allocations.farewell(tupleOf(port), "one")).toEqual(Buffer.from(answer));
     expect(allocations.farewell(tupleOf(5000), "other")).toBeUndefined();
   });
 

@@ -94,13 +94,20 @@ export function describeJoins(make: Make): void {
       expect(rig.handed.isEmpty).toBe(true);
     });
 
-    test("are broken off when one of them is hung up at once, and neither takes it for the end", async () => {
+    test.each([
+      ["the first", 1],
+      ["the other", 2],
+      ["each", 3],
+    ])("are broken off when %s is hung up while they are being joined, and have parted then", async (_, which) => {
       const { one, other, streams } = await joined();
-      rig.plane.perform({ do: "hang-up", via: streams[0] });
+      for (const [index, via] of streams.entries()) if (which & (1 << index)) rig.plane.perform({ do: "hang-up", via });
       await Promise.all([one.closed, other.closed]);
       expect([one.hasEnded, other.hasEnded]).toEqual([false, false]);
-      const told = [await rig.handed.next(), await rig.handed.next(), await rig.handed.next()];
-      expect(told.map(({ is }) => is).sort()).toEqual(["hung-up", "hung-up", "parted"]);
+      const ends = [(await rig.next("hung-up")).via, (await rig.next("hung-up")).via];
+      expect(new Set(ends)).toEqual(new Set(streams));
+      expect(await rig.next("parted")).toMatchObject({ streams, usage: { toPeer: { bytes: 0 } } });
+      await client();
+      expect(rig.handed.isEmpty).toBe(true);
     });
 
     test("end when neither has said anything for as long as they may be silent", async () => {
