@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from "node:net";
 import type { Millis } from "../contract.ts";
+import { endTogether } from "./joins.ts";
 
 export interface Backend {
   readonly host: string;
@@ -55,11 +56,4 @@ export class Splices {
   close(): void {
     for (const client of this.#open.keys()) client.destroy();
   }
-}
-
-/** What closes before both directions have ended takes the other with it. Else that one has yet to send what it holds. */
-function endTogether(end: Socket, other: Socket): void {
-  end.once("close", () => {
-    if (!end.readableEnded || !end.writableFinished) other.destroy();
-  });
 }
