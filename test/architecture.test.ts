@@ -10,7 +10,7 @@ const src = fileURLToPath(new URL("../src/", import.meta.url));
 /** Left to right. A room may import from its own floor's left, and from itself. */
 const floors: readonly (readonly string[])[] = [
   ["contract"],
-  ["calendar", "budget", "thrown"],
+  ["calendar", "budget", "counts", "thrown"],
   ["stun", "xmpp", "socks5"],
   ["turn", "jingle", "ice"],
   ["http-listener"],

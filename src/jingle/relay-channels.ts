@@ -3,6 +3,7 @@
 
 import { Calendar } from "../calendar.ts";
 import type { Action, Endpoint, Family, Input, Machine, Millis, Order, SocketId } from "../contract.ts";
+import { count } from "../counts.ts";
 import { Latch } from "./latch.ts";
 
 export interface RelayChannelsOptions {
@@ -114,7 +115,7 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
     }
     const channel: Channel = { name, user, ports: [], opening: undefined, tries: 0, heardAt: now };
     this.#channels.add(channel);
-    this.#perUser.set(user, (this.#perUser.get(user) ?? 0) + 1);
+    count(this.#perUser, user, 1);
     this.#ends.file(channel, now + idleSeconds * 1000);
     return this.#openNext(channel);
   }
@@ -214,9 +215,7 @@ export class RelayChannels implements Machine<ChannelInput, ChannelAction> {
     const wasOpen = ports.length === portsPerChannel;
     this.#channels.delete(channel);
     this.#ends.strike(channel);
-    const left = (this.#perUser.get(user) ?? 1) - 1;
-    if (left > 0) this.#perUser.set(user, left);
-    else this.#perUser.delete(user);
+    count(this.#perUser, user, -1);
     if (opening !== undefined) this.#byRelay.delete(opening);
     const actions = this.#close(ports.splice(0));
     return [

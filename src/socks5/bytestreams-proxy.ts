@@ -3,6 +3,7 @@
 
 import { Calendar } from "../calendar.ts";
 import type { Action, Banned, Endpoint, Input, Machine, Millis, SocketId, Usage } from "../contract.ts";
+import { count } from "../counts.ts";
 import { offersNoAuthentication, type ReplyCode, readRequest, writeMethod, writeReply } from "./handshake.ts";
 
 export interface ProxyLimits {
@@ -257,10 +258,4 @@ export class BytestreamsProxy implements Machine {
     this.#day = day;
     return this.#spent.get(user) ?? 0;
   }
-}
-
-function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
-  const next = (counts.get(key) ?? 0) + change;
-  if (next > 0) counts.set(key, next);
-  else counts.delete(key);
 }

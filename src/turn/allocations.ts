@@ -2,6 +2,7 @@
 
 import { Calendar } from "../calendar.ts";
 import type { Action, Fact, Family, Millis, SocketId } from "../contract.ts";
+import { count } from "../counts.ts";
 import { hostOf } from "../stun/address.ts";
 import type { Allocation } from "./allocation.ts";
 import { Farewells } from "./farewells.ts";
@@ -173,10 +174,4 @@ export class Allocations {
   farewell(tuple: FiveTuple, transaction: string): Uint8Array | undefined {
     return this.#farewells.find(tuple.key, transaction);
   }
-}
-
-function count(counts: Map<string, number>, key: string, change: 1 | -1): void {
-  const next = (counts.get(key) ?? 0) + change;
-  if (next > 0) counts.set(key, next);
-  else counts.delete(key);
 }

@@ -4,6 +4,7 @@
 import { createHmac } from "node:crypto";
 import { Calendar } from "../calendar.ts";
 import { type Endpoint, isSameEndpoint, type Millis, type SocketId } from "../contract.ts";
+import { count } from "../counts.ts";
 import type { Allocation } from "./allocation.ts";
 import type { Limits } from "./limits.ts";
 import { type AuthenticRequest, type Refusal, refuse } from "./request.ts";
@@ -51,7 +52,7 @@ export class PeerConnections {
     this.#byId.set(connection.id, connection);
     this.#byPeer.set(of.peer, connection);
     this.#ofAllocation.set(of.allocation, (this.#ofAllocation.get(of.allocation) ?? new Set()).add(connection));
-    this.#perUser.set(of.allocation.user, (this.#perUser.get(of.allocation.user) ?? 0) + 1);
+    count(this.#perUser, of.allocation.user, 1);
     this.#ends.file(connection, now + patienceMillis);
     return connection;
   }
@@ -102,9 +103,7 @@ export class PeerConnections {
     const rest = this.#ofAllocation.get(allocation);
     rest?.delete(connection);
     if (rest?.size === 0) this.#ofAllocation.delete(allocation);
-    const left = (this.#perUser.get(allocation.user) ?? 0) - 1;
-    if (left > 0) this.#perUser.set(allocation.user, left);
-    else this.#perUser.delete(allocation.user);
+    count(this.#perUser, allocation.user, -1);
   }
 
   /** Not to be guessed, though who guesses it still needs the user's credentials. */

@@ -4,6 +4,7 @@
 import { createHmac } from "node:crypto";
 import { Calendar } from "../calendar.ts";
 import type { Endpoint, Family, Millis, SocketId, Transport } from "../contract.ts";
+import { count } from "../counts.ts";
 
 /** Section 7.2 recommends at least 30 seconds. */
 const reservationMillis = 30_000;
@@ -44,7 +45,7 @@ export class Reservations {
     const key = keyOf(reservation.token);
     this.#byToken.set(key, reservation);
     this.#ends.file(key, now + reservationMillis);
-    this.#perUser.set(of.user, this.countOf(of.user) + 1);
+    count(this.#perUser, of.user, 1);
     return reservation;
   }
 
@@ -58,9 +59,7 @@ export class Reservations {
     const key = keyOf(token);
     if (!this.#byToken.delete(key)) return;
     this.#ends.strike(key);
-    const left = this.countOf(user) - 1;
-    if (left > 0) this.#perUser.set(user, left);
-    else this.#perUser.delete(user);
+    count(this.#perUser, user, -1);
   }
 
   /** Those whose time has run out, taken. */
