@@ -45,6 +45,15 @@ describe("an ICMP error", () => {
     });
   });
 
+  test("is told in an indication of its own each time", () => {
+    const { world, client, four } = permitted();
+    const errors = [tooBig, { ...tooBig, code: 3 }, { ...tooBig, type: 11, code: 0 }];
+    const ids = errors.map((error) => toldOf(hears(world, four, peer, error), client)?.transactionId);
+    world.passes(1);
+    ids.push(toldOf(hears(world, four, peer, tooBig), client)?.transactionId);
+    expect(new Set(ids.map((id) => Buffer.from(id ?? "").toString("hex"))).size).toBe(ids.length);
+  });
+
   test("has no data unless it is an MTU, whatever the port", () => {
     const { world, client, four } = permitted();
     for (const port of [0, 9]) {
