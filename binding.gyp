@@ -18,6 +18,7 @@
         "src/dataplane/native/outbox.cpp",
         "src/dataplane/native/streams-out.cpp",
         "src/dataplane/native/streams.cpp",
+        "src/dataplane/native/tls-end.cpp",
         "src/dataplane/native/turns.cpp",
         "src/dataplane/native/worker-dtls.cpp",
         "src/dataplane/native/worker-errors.cpp",

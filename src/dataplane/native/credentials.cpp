@@ -49,7 +49,7 @@ bool useChain(SSL_CTX* context, const std::string& pem) {
  * Of these, those that authenticate what they encrypt. Of the others, OpenSSL takes some forged records for a reason to end
  * the session, and over datagrams anybody can forge one.
  */
-bool useCiphers(SSL_CTX* context, const std::string& ciphers) {
+bool useAuthenticatingCiphers(SSL_CTX* context, const std::string& ciphers) {
   if (SSL_CTX_set_cipher_list(context, ciphers.c_str()) != 1) return false;
   STACK_OF(SSL_CIPHER)* const all = SSL_CTX_get_ciphers(context);
   std::string names;
@@ -91,27 +91,33 @@ std::shared_ptr<const Credentials> Credentials::make(const std::vector<Certifica
 }
 
 bool Credentials::add(const Certificate& certificate, const std::string& ciphers) {
-  shown_.push_back({certificate.names, std::unique_ptr<SSL_CTX, SslDeleter>(SSL_CTX_new(DTLS_server_method()))});
-  SSL_CTX* const context = shown_.back().context.get();
-  if (!context) return false;
-  SSL_CTX_set_options(context, SSL_OP_COOKIE_EXCHANGE | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-                                   SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  shown_.push_back({certificate.names, Context(SSL_CTX_new(DTLS_server_method())), Context(SSL_CTX_new(TLS_server_method()))});
+  SSL_CTX* const datagrams = shown_.back().datagrams.get();
+  SSL_CTX* const stream = shown_.back().stream.get();
+  if (!datagrams || !stream) return false;
+  SSL_CTX_set_options(datagrams, SSL_OP_COOKIE_EXCHANGE | SSL_OP_NO_QUERY_MTU | SSL_OP_NO_TICKET);
+  SSL_CTX_set_max_cert_list(datagrams, mostMessageBytes);
+  SSL_CTX_set_cookie_generate_cb(datagrams, generateCookie);
+  SSL_CTX_set_cookie_verify_cb(datagrams, verifyCookie);
+  return SSL_CTX_set_min_proto_version(datagrams, DTLS1_2_VERSION) == 1 && useAuthenticatingCiphers(datagrams, ciphers) &&
+         SSL_CTX_set_min_proto_version(stream, TLS1_2_VERSION) == 1 &&
+         SSL_CTX_set_cipher_list(stream, ciphers.c_str()) == 1 && prepare(datagrams, certificate) &&
+         prepare(stream, certificate);
+}
+
+bool Credentials::prepare(SSL_CTX* context, const Certificate& certificate) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_max_cert_list(context, mostMessageBytes);
-  SSL_CTX_set_cookie_generate_cb(context, generateCookie);
-  SSL_CTX_set_cookie_verify_cb(context, verifyCookie);
   SSL_CTX_set_alpn_select_cb(context, selectApplication, nullptr);
   SSL_CTX_set_tlsext_servername_callback(context, choose);
   SSL_CTX_set_tlsext_servername_arg(context, this);
-  return SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION) == 1 &&
-         useCiphers(context, ciphers) && useChain(context, certificate.chain) &&
-         useKey(context, certificate.key);
+  return useChain(context, certificate.chain) && useKey(context, certificate.key);
 }
 
-SSL_CTX* Credentials::contextFor(const std::string& name) const {
+const Credentials::Shown* Credentials::find(const std::string& name) const {
   for (const Shown& shown : shown_)
-    if (std::find(shown.names.begin(), shown.names.end(), name) != shown.names.end()) return shown.context.get();
+    if (std::find(shown.names.begin(), shown.names.end(), name) != shown.names.end()) return &shown;
   return nullptr;
 }
 
@@ -122,10 +128,10 @@ int Credentials::choose(SSL* ssl, int*, void* credentials) {
   std::string name = asked;
   for (char& letter : name) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
   const auto& self = *static_cast<const Credentials*>(credentials);
-  SSL_CTX* found = self.contextFor(name);
-  if (!found) found = self.contextFor("*" + name.substr(std::min(name.find('.'), name.size())));
+  const Shown* found = self.find(name);
+  if (!found) found = self.find("*" + name.substr(std::min(name.find('.'), name.size())));
   if (!found) return SSL_TLSEXT_ERR_NOACK;
-  SSL_set_SSL_CTX(ssl, found);
+  SSL_set_SSL_CTX(ssl, found->contextOf(SSL_is_dtls(ssl) ? Transport::datagrams : Transport::stream));
   return SSL_TLSEXT_ERR_OK;
 }
 

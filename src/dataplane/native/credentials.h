@@ -1,9 +1,10 @@
-// What clients over DTLS are shown and spoken to with: certificates by name (SNI, RFC 6066 section 3), applications (ALPN,
-// RFC 7443), and the same versions and ciphers as over TLS. OpenSSL is the one that Node itself exports.
+// What clients over TLS and DTLS are shown and spoken to with: certificates by name (SNI, RFC 6066 section 3), applications
+// (ALPN, RFC 7443), versions and ciphers. OpenSSL is the one that Node itself exports.
 #pragma once
 
 #include <openssl/ssl.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,21 +27,28 @@ struct Certificate {
 /** Shared by all threads, and never changed: new certificates are new credentials. */
 class Credentials {
  public:
+  enum class Transport : uint8_t { datagrams, stream };
+
   /** The first certificate is for who asks for no name that we know. nullptr, and `why`, if one is of no use. */
   static std::shared_ptr<const Credentials> make(const std::vector<Certificate>& certificates, const std::string& ciphers,
                                                  std::string& why);
 
   /** A server's side without transport; the credentials have to outlive its handshake. nullptr for want of memory. */
-  SslPointer newServer() const { return SslPointer(SSL_new(shown_.front().context.get())); }
+  SslPointer newServer(Transport transport) const { return SslPointer(SSL_new(shown_.front().contextOf(transport))); }
 
  private:
+  using Context = std::unique_ptr<SSL_CTX, SslDeleter>;
   struct Shown {
     std::vector<std::string> names;
-    std::unique_ptr<SSL_CTX, SslDeleter> context;
+    Context datagrams;
+    Context stream;
+
+    SSL_CTX* contextOf(Transport transport) const { return (transport == Transport::stream ? stream : datagrams).get(); }
   };
 
   bool add(const Certificate& certificate, const std::string& ciphers);
-  SSL_CTX* contextFor(const std::string& name) const;
+  bool prepare(SSL_CTX* context, const Certificate& certificate);
+  const Shown* find(const std::string& name) const;
   static int choose(SSL* ssl, int* alert, void* credentials);
 
   std::vector<Shown> shown_;

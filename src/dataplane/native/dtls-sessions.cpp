@@ -99,7 +99,7 @@ DtlsSessions::~DtlsSessions() = default;
 
 void DtlsSessions::show(std::shared_ptr<const Credentials> credentials) {
   credentials_ = std::move(credentials);
-  greeter_ = credentials_->newServer();
+  greeter_ = credentials_->newServer(Credentials::Transport::datagrams);
   if (greeter_ && !connect(greeter_.get(), greeterPath_)) greeter_.reset();
 }
 
@@ -159,7 +159,7 @@ void DtlsSessions::admit(uint32_t number, uint32_t listener, const Endpoint& fro
                          Micros now) {
   now_ = now;
   const Place place{from, listener};
-  SslPointer ssl = credentials_ && !sessions_.contains(place) ? credentials_->newServer() : nullptr;
+  SslPointer ssl = credentials_ && !sessions_.contains(place) ? credentials_->newServer(Credentials::Transport::datagrams) : nullptr;
   if (!ssl || !isClientHello(hello, length)) return report(listener, number);
   auto owned = std::make_unique<Session>();
   Session& session = *owned;
