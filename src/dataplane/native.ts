@@ -2,24 +2,21 @@
 // route takes. What accepts streams, connects them to peers or hands up strays is the portable plane's, held inside; what
 // streams are joined with, threads carry on.
 
-import { getSystemErrorName } from "node:util";
-import {
-  type Action,
-  type Dataplane,
-  type Endpoint,
-  type Input,
-  type Leg,
-  type Listener,
-  type ListenerKind,
-  type PlaneAbilities,
-  type PlaneCounters,
-  type Route,
-  type SocketId,
-  Unavailable,
-  type Usage,
+import type {
+  Action,
+  Dataplane,
+  Endpoint,
+  Input,
+  Leg,
+  Listener,
+  ListenerKind,
+  PlaneAbilities,
+  PlaneCounters,
+  Route,
+  SocketId,
+  Usage,
 } from "../contract.ts";
 import type { Adopt } from "./client-stream.ts";
-import { canonicalAddress } from "./endpoint.ts";
 import { Expectations } from "./expectations.ts";
 import { HandUpBudget } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, maxListeners, startEngine } from "./native-addon.ts";
@@ -29,6 +26,7 @@ import { Delegations } from "./native-delegations.ts";
 import { DtlsSessions } from "./native-dtls.ts";
 import { Flushes } from "./native-flushes.ts";
 import { NativeJoins } from "./native-joins.ts";
+import { NativeListeners, type OwnListener } from "./native-listeners.ts";
 import { abilitiesOf, type NativeOptions, settle } from "./native-options.ts";
 import { NativeRelays } from "./native-relays.ts";
 import { type HandedUp, icmpErrorOf, type UpRing, upKind, upRings } from "./native-rings.ts";
@@ -45,12 +43,6 @@ export function nativePlane(options: StreamingPlaneOptions, native: NativeOption
   return new NativePlane(options, native);
 }
 
-interface OwnListener {
-  readonly listener: Listener;
-  readonly index: number;
-  readonly rings: readonly UpRing[];
-}
-
 class NativePlane implements Dataplane {
   readonly name = "native";
   readonly abilities: PlaneAbilities;
@@ -58,9 +50,8 @@ class NativePlane implements Dataplane {
   readonly #engine: Engine;
   readonly #counters: NativeCounters;
   readonly #flushes: Flushes;
-  readonly #threads: number;
   readonly #budget: HandUpBudget;
-  readonly #listeners = new Map<SocketId, OwnListener>();
+  readonly #listeners: NativeListeners;
   /** What threads know of this, too: else a client's ChannelData goes back to them behind the orders of meanwhile. */
   readonly #expected = new Expectations();
   readonly #relays: NativeRelays;
@@ -80,7 +71,6 @@ class NativePlane implements Dataplane {
   constructor(options: StreamingPlaneOptions, native: NativeOptions) {
     const { threads, relays, buckets, handUp, dtls, streams, engine } = settle(native);
     this.#options = options;
-    this.#threads = threads;
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#flushes.turn(() => this.#wake()));
@@ -89,6 +79,7 @@ class NativePlane implements Dataplane {
       this.#counters.congested += datagrams;
     });
     this.#flushes.now(false);
+    this.#listeners = new NativeListeners(this.#engine, options, threads);
     this.#crossings = upRings(this.#engine, threads, crossings);
     this.#streamsUp = upRings(this.#engine, threads, streamsUp);
     const ports = relayPortsByFamily(options);
@@ -108,20 +99,7 @@ class NativePlane implements Dataplane {
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
     if (transport !== "udp" && transport !== "dtls") return this.#portable.listen(transport, at);
     if (transport === "dtls") this.#dtls.show(this.#options.entrance?.certificates);
-    const index = this.#listeners.size;
-    if (index === maxListeners) throw new Unavailable(`no more than ${maxListeners} listeners`);
-    const rings = upRings(this.#engine, this.#threads, index);
-    const port = this.#engine.listen(index, at.address, at.port, transport === "dtls");
-    if (port < 0) {
-      const cause = Object.assign(new Error(`bind ${getSystemErrorName(port)}`), { code: getSystemErrorName(port) });
-      throw new Unavailable(`cannot listen on ${transport} ${at.address} port ${at.port}`, { cause });
-    }
-    const listener: Listener = {
-      socket: this.#options.newSocketId(),
-      transport,
-      at: { address: canonicalAddress(at.address), port },
-    };
-    this.#listeners.set(listener.socket, { listener, index, rings });
+    const listener = this.#listeners.listen(transport, at);
     this.#flushes.now(false);
     return listener;
   }
@@ -245,7 +223,7 @@ class NativePlane implements Dataplane {
 
   #expect(action: Action & { readonly do: "expect" }): void {
     const { via, from, until } = action;
-    const socket = this.#listeners.get(via)?.index ?? this.#connectionOf(via)?.socket;
+    const socket = this.#listeners.find(via)?.index ?? this.#connectionOf(via)?.socket;
     if (socket === undefined) this.#portable.perform(action);
     else if (!this.#isClosed) {
       this.#expected.expire(this.#options.now());
@@ -280,7 +258,7 @@ class NativePlane implements Dataplane {
     if (this.#isClosed) return undefined;
     const relay = this.#relays.find(socket);
     const connection = this.#connectionOf(socket);
-    const number = relay ? maxListeners + relay.slot : (connection?.socket ?? this.#listeners.get(socket)?.index);
+    const number = relay ? maxListeners + relay.slot : (connection?.socket ?? this.#listeners.find(socket)?.index);
     if (number === undefined) return undefined;
     const isAllowed = mayLeave && (!relay || this.#options.mayReach(peer));
     const code = framing === "bare" ? 0 : framing === "indication" ? 1 : framing;
@@ -298,9 +276,7 @@ class NativePlane implements Dataplane {
     this.#engine.begin();
     for (const slot of this.#engine.takeClosed()) this.#closed(slot);
     this.#joins.wake();
-    for (const on of this.#listeners.values()) {
-      for (const ring of on.rings) ring.drain((handedUp) => this.#take(on, handedUp));
-    }
+    this.#listeners.drain((on, handedUp) => this.#take(on, handedUp));
     for (const ring of this.#streamsUp) ring.drain((handedUp) => this.#takeOfStream(handedUp));
     for (const ring of this.#crossings) {
       ring.drain((crossing) => (crossing.kind === upKind.icmp ? this.#hear(crossing) : this.#cross(crossing)));
