@@ -27,12 +27,12 @@ export interface ClientStream {
   isOverdue(now: Millis): boolean;
 }
 
-/** A stream that nobody reads or writes yet. */
+/** A stream that nobody reads or writes yet. Over TLS, as its listener says, its handshake is still to come. */
 export interface Arrival {
   readonly listener: Listener;
   readonly client: Endpoint;
   readonly socket: Socket;
-  /** It is a connection from here on. False if there are too many; then it is hung up. */
+  /** It is a connection from here on: over TLS, once its handshake is over. False if there are too many; then it is hung up. */
   readonly opened: (stream: ClientStream) => boolean;
   /** It is gone. Once, whether or not it was `opened`. */
   readonly closed: (stream: ClientStream) => void;

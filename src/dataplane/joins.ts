@@ -2,7 +2,7 @@
 // one takes it, and each direction ends by itself.
 
 import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
+import { type Duplex, duplexPair } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Millis, TrafficLimit, Usage } from "../contract.ts";
 import { Meter } from "./tally.ts";
@@ -12,6 +12,8 @@ import type { Direction, Limiter } from "./traffic-limits.ts";
 export interface StreamEnd {
   readonly stream: Duplex;
   readonly early: Uint8Array;
+  /** As which stream threads of the native plane keep its end of TLS, if they do: what passes by `stream` is then theirs. */
+  readonly secured?: number;
 }
 
 /** What is to be known of a pair. */
@@ -33,6 +35,8 @@ export interface Joined {
 
 /** Whoever carries on pairs of connections. */
 export interface Joiner {
+  /** Both ends of a new connection, to be joined with others. */
+  connect(): readonly [Duplex, Duplex];
   /** Nothing is read or written in this turn, so that a last word of ours can go before. Either one's end is both's. */
   join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined;
   /** Has whatever has passed be counted. */
@@ -55,6 +59,13 @@ export class Joins implements Joiner {
   constructor(limiter: Limiter, now: () => Millis) {
     this.#limiter = limiter;
     this.#now = now;
+  }
+
+  connect(): readonly [Duplex, Duplex] {
+    const [one, other] = duplexPair();
+    endTogether(one, other);
+    endTogether(other, one);
+    return [one, other];
   }
 
   join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {

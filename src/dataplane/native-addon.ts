@@ -49,6 +49,9 @@ export interface EngineOptions {
     readonly streams: number;
     /** In one thread. */
     readonly waitingBytes: number;
+    /** Of TLS, in one thread. */
+    readonly handshakes: number;
+    readonly handshakeMillis: number;
     readonly firstFrameMillis: number;
     readonly strangerIdleMillis: number;
     readonly idleMillis: number;
@@ -80,7 +83,7 @@ export interface Engine {
   giveRing(worker: number, listener: number, memory: ArrayBuffer): void;
   /** The bound port, or a negative errno. */
   listen(listener: number, address: string, port: number, isDtls: boolean): number;
-  /** To clients over DTLS; before there is a listener for them. Says what is wrong with it, if anything is. */
+  /** To clients over TLS and DTLS; before there is a listener for them. Says what is wrong with it, if anything is. */
   show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
   /** Has first Allocate requests answered so, or handed up. False if threads cannot write as much. */
   challenge(challenge: Challenge | undefined): boolean;
@@ -89,16 +92,18 @@ export interface Engine {
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /**
-   * Takes over what is behind this descriptor, which stays the caller's, with what was read of it before. 0 or an errno.
-   * Each call below holds for what comes after it.
+   * Takes over what is behind this descriptor, which stays the caller's, with what was read of it before: of a TLS
+   * handshake if it is to be secured. 0 or an errno. Each call below holds for what comes after it.
    */
-  adopt(stream: number, fd: number, client: string, clientPort: number, early: Uint8Array): number;
+  adopt(stream: number, fd: number, client: string, clientPort: number, early: Uint8Array, isSecured: boolean): number;
   /** Whether its client has relay ports, and of those some that excuse any silence. */
   ownStream(stream: number, hasRelay: boolean, mayBeSilent: boolean): void;
   /** Its ConnectionBind has been answered. */
   resume(stream: number): void;
-  /** Hands it up once everything sent has left. */
+  /** Hands it up once everything sent has left, but for its end of TLS, which is kept for `join` or `dropEnd`. */
   releaseStream(stream: number): void;
+  /** Of a stream that was released and will not be joined; harmless if it was. */
+  dropEnd(stream: number): void;
   hangUp(stream: number): void;
   /** 0 or an errno. */
   openRelay(
@@ -142,7 +147,10 @@ export interface Engine {
   readable(worker: number, listener: number): number;
   release(worker: number, listener: number, position: number): void;
   takeClosed(): number[];
-  /** Has a thread carry two connections on as one, by descriptors of its own; idle 0 for never. 0 or an errno. */
+  /**
+   * Has a thread carry two connections on as one, by descriptors of its own; idle 0 for never. `secured` is the stream as
+   * which the client's end of TLS is kept, or 0. 0 or an errno.
+   */
   join(
     ...pair: [
       slot: number,
@@ -152,9 +160,12 @@ export interface Engine {
       fromPeer: Uint8Array,
       buckets: readonly number[],
       idleMillis: number,
+      secured: number,
     ]
   ): number;
   breakOffJoin(slot: number): void;
+  /** Descriptors of both ends of a TCP connection, which are the caller's; none where there are none to be had. */
+  connectWithin(): number[];
   /** Pairs that have ended. */
   takeParted(): number[];
   stop(): void;
@@ -192,6 +203,7 @@ const engineMethods: Readonly<Record<keyof Engine, true>> = {
   ownStream: true,
   resume: true,
   releaseStream: true,
+  dropEnd: true,
   hangUp: true,
   openRelay: true,
   closeRelay: true,
@@ -215,6 +227,7 @@ const engineMethods: Readonly<Record<keyof Engine, true>> = {
   join: true,
   breakOffJoin: true,
   takeParted: true,
+  connectWithin: true,
   stop: true,
 };
 

@@ -1,13 +1,10 @@
 // Clients over DTLS, as the controller of the native plane sees them: who may begin a session, and which sessions there
 // are. The threads (native/dtls-sessions.h) have seen a cookie of everybody that they ask for here.
 
-import { DEFAULT_CIPHERS } from "node:tls";
-import { type Endpoint, type Millis, type PlaneOptions, type SocketId, Unavailable } from "../contract.ts";
+import type { Endpoint, Millis, PlaneOptions, SocketId } from "../contract.ts";
 import { hostOf } from "../stun/address.ts";
-import type { Certificates } from "./certificates.ts";
 import { HandUpBudget, type HandUpLimits } from "./hand-up-budget.ts";
 import { type Engine, firstSession } from "./native-addon.ts";
-import type { Flushes } from "./native-flushes.ts";
 
 export interface DtlsLimits {
   readonly sessions: number;
@@ -33,9 +30,6 @@ export const dtlsLimits: DtlsLimits = {
   begun: { perAddress: 100, inTotal: 500 },
 };
 
-/** Those of TLS. Its tags of 64 bits are for machines too small to relay anything. */
-const ciphers = `${DEFAULT_CIPHERS}:!AESCCM8`;
-
 export interface DtlsSession {
   readonly id: SocketId;
   readonly client: Endpoint;
@@ -56,18 +50,15 @@ export class DtlsSessions {
   readonly #engine: Engine;
   readonly #options: PlaneOptions;
   readonly #limits: DtlsLimits;
-  readonly #flushes: Flushes;
   readonly #begun: HandUpBudget;
   readonly #bySocket = new Map<number, Known>();
   readonly #byId = new Map<SocketId, Known>();
   readonly #perHost = new Map<string, number>();
   readonly #freeSockets: number[] = [];
   #spoken = 0;
-  #isShown = false;
 
-  constructor(engine: Engine, options: PlaneOptions, limits: DtlsLimits, flushes: Flushes) {
+  constructor(engine: Engine, options: PlaneOptions, limits: DtlsLimits) {
     this.#engine = engine;
-    this.#flushes = flushes;
     this.#options = options;
     this.#limits = limits;
     this.#begun = new HandUpBudget(limits.begun);
@@ -76,22 +67,6 @@ export class DtlsSessions {
   /** Of those over which something was handed up. */
   get size(): number {
     return this.#spoken;
-  }
-
-  /** Has the threads show these and their renewals. Throws `Unavailable` where they cannot. */
-  show(certificates: Certificates | undefined): void {
-    if (this.#isShown) return;
-    if (!certificates) throw new Unavailable("there is no certificate");
-    if (!/^[3-9]\./.test(process.versions.openssl ?? ""))
-      throw new Unavailable("this Node is not built with OpenSSL 3");
-    const why = certificates.showWith((all) => {
-      const shown = all.map(({ names, pem }) => ({ names, ...pem }));
-      const wrong = this.#engine.show(shown, ciphers);
-      this.#flushes.now(false);
-      return wrong;
-    });
-    if (why !== undefined) throw new Unavailable(`DTLS cannot use the certificates: ${why}`);
-    this.#isShown = true;
   }
 
   find(id: SocketId): DtlsSession | undefined {

@@ -1,10 +1,11 @@
-// Joined connections in the native plane: its threads carry on what is TCP at both ends (native/joins.cpp), whatever the
-// event loop does. Node's sockets stay as the hulls of the connections: nobody reads or writes them, what counts or ends
-// connections finds them as ever, and they close when the pair has ended. Ends on TLS and within the process are
-// joins.ts's, and pairs for which there is no room.
+// Joined connections in the native plane: its threads carry on what is TCP at both ends, or theirs over TLS
+// (native/joins.cpp), whatever the event loop does. Node's sockets stay as the hulls of the connections: nobody reads or
+// writes them, what counts or ends connections finds them as ever, and they close when the pair has ended. Ends whose TLS
+// is Node's are joins.ts's, and pairs for which there is no room.
 
 import { strict as assert } from "node:assert";
-import { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { Millis, Usage } from "../contract.ts";
 import { breakOff, type Joined, type Joiner, type JoinOptions, Joins, type StreamEnd } from "./joins.ts";
@@ -45,6 +46,13 @@ export class NativeJoins implements Joiner {
     this.#engine = engine;
     this.#options = options;
     this.#others = new Joins(options.limits, options.now);
+  }
+
+  /** Over TCP, which threads can carry on whatever the other ends are. */
+  connect(): readonly [Duplex, Duplex] {
+    const [one, other] = this.#isClosed ? [] : this.#engine.connectWithin();
+    if (one === undefined || other === undefined) return this.#others.connect();
+    return [hullOf(one), hullOf(other)];
   }
 
   join(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
@@ -95,18 +103,26 @@ export class NativeJoins implements Joiner {
 
   #begin(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
     const slot = this.#free.at(-1) ?? this.#used;
-    const isPossible = !this.#isClosed && slot < mostJoins && isCarriable(client) && isCarriable(peer);
+    const isPossible = !this.#isClosed && slot < mostJoins && isCarriable(client) && isCarriable(peer) && !peer.secured;
     const buckets = isPossible ? this.#options.limits.hold(options.limits) : undefined;
-    if (!isPossible || !buckets) return this.#others.join(client, peer, now, options);
+    if (!isPossible || !buckets) return this.#joinElsewhere(client, peer, now, options);
     this.#options.usage.clear(slot);
     const [near, far] = [takeOver(client), takeOver(peer)];
     const fds = [descriptorOf(near.stream) ?? -1, descriptorOf(far.stream) ?? -1] as const;
-    if (this.#engine.join(slot, ...fds, near.early, far.early, buckets, options.idleMillis ?? 0) !== 0) {
+    const { early, secured = 0 } = near;
+    if (this.#engine.join(slot, ...fds, early, far.early, buckets, options.idleMillis ?? 0, secured) !== 0) {
       this.#options.limits.release(options.limits);
-      return this.#others.join(near, far, now, options);
+      return this.#joinElsewhere(near, far, now, options);
     }
     if (this.#free.pop() === undefined) this.#used += 1;
     return this.#keep({ slot, hulls: [near.stream, far.stream], options, counted: nothing, open: 2, hasThread: true });
+  }
+
+  /** What threads have secured cannot go on without them. */
+  #joinElsewhere(client: StreamEnd, peer: StreamEnd, now: Millis, options: JoinOptions): Joined {
+    const joined = this.#others.join(client, peer, now, options);
+    if (client.secured || peer.secured) joined.breakOff();
+    return joined;
   }
 
   #keep(pair: Pair): Joined {
@@ -169,12 +185,18 @@ function isCarriable(end: StreamEnd): end is TcpEnd {
   return stream.writable && stream.writableLength === 0 && descriptorOf(stream) !== undefined;
 }
 
+/** That nobody reads. */
+function hullOf(fd: number): Socket {
+  const options = { fd, readable: true, writable: true, allowHalfOpen: true, manualStart: true };
+  return new Socket(options as SocketConstructorOpts);
+}
+
 /** Node reads no more of it; what it has read follows what was read before. */
-function takeOver({ stream, early }: TcpEnd): TcpEnd {
+function takeOver({ stream, early, ...secured }: TcpEnd): TcpEnd {
   // Else the end of what it reads would end what is written.
   stream.allowHalfOpen = true;
   const chunks = [early];
   for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) chunks.push(chunk);
   stopReading(stream);
-  return { stream, early: Buffer.concat(chunks) };
+  return { stream, early: Buffer.concat(chunks), ...secured };
 }

@@ -61,8 +61,7 @@ export function abilitiesOf(
   hasRoom: (relay: SocketId) => boolean,
 ): PlaneAbilities {
   return {
-    // Clients on TLS are the portable plane's, and so are their relay ports.
-    movesAmong: [["udp", "dtls", "tcp"], ["tls"]],
+    movesAmong: [transports],
     dontFragment: transports,
     hasRoom,
     hmac: (algorithm, key, ...parts) => engine.hmac(algorithm, key, ...parts),
@@ -81,7 +80,14 @@ export function settle(native: NativeOptions): Settled {
   const waysEach = Math.max(Math.ceil(ways / threads), Math.min(ways, leastWays));
   const replies = { intervalNanos: Math.ceil(1e9 / replyRate.repliesPerSecond), burst: replyRate.burst };
   const dtlsEach = { ...dtls, handshakes: Math.ceil(dtls.handshakes / threads) };
-  const streamsEach = { ...streams, streams: streams.connections, waitingBytes: Math.ceil(waitingBytes / threads) };
+  const streamsEach = {
+    ...streams,
+    // A TLS handshake has a place, too, and is not yet a connection.
+    streams: streams.connections + streams.arrivals,
+    handshakes: Math.ceil(streams.arrivals / threads),
+    handshakeMillis: streams.arrivalMillis,
+    waitingBytes: Math.ceil(waitingBytes / threads),
+  };
   const sizes = { workers: threads, relays, ways: waysEach, buckets };
   const shortcuts = { answersBinding, replies, forwardsSends };
   const engine = { ...sizes, ...shortcuts, byRing, dtls: dtlsEach, streams: streamsEach, clock: clock?.buffer };

@@ -1,7 +1,7 @@
-// Clients on streams that the threads of the native plane carry (native/streams.h), as the controller sees them: taken over
-// from the listeners in stream.ts, and given back where a stream becomes a pipe (RFC 6062).
+// Clients on TCP and TLS that the threads of the native plane carry (native/streams.h), as the controller sees them: taken
+// over from the listeners in stream.ts, and given back where a stream becomes a pipe (RFC 6062).
 
-import { Socket } from "node:net";
+import { Socket, type SocketConstructorOpts } from "node:net";
 import type { Endpoint, Listener, PlaneOptions, SocketId } from "../contract.ts";
 import type { Arrival, ClientStream } from "./client-stream.ts";
 import { asksToBind, isLikeBind } from "./connection.ts";
@@ -25,6 +25,7 @@ export class NativeStreams {
   readonly #byRelay = new Map<SocketId, NativeStream>();
   readonly #freeSockets: number[] = [];
   #used = 0;
+  #isClosed = false;
 
   /** For `most` at once, and no more than there are places. */
   constructor(engine: Engine, options: Pick<PlaneOptions, "newSocketId">, most: number, flushSoon: () => void) {
@@ -38,19 +39,15 @@ export class NativeStreams {
     return this.#byId.get(id);
   }
 
-  /** As threads name it. */
-  at(socket: number): NativeStream | undefined {
-    return this.#bySocket.get(socket);
-  }
-
   /** Whether threads go on with it. */
   adopt(arrival: Arrival): boolean {
     const { socket, client } = arrival;
+    const isSecure = arrival.listener.transport === "tls";
     const fd = descriptorOf(socket);
     const number = fd === undefined ? undefined : this.#takeNumber();
     if (fd === undefined || number === undefined) return false;
     const early = bufferedOf(socket);
-    if (this.#engine.adopt(number, fd, client.address, client.port, early) !== 0) {
+    if (this.#engine.adopt(number, fd, client.address, client.port, early, isSecure) !== 0) {
       if (early.length > 0) socket.unshift(early);
       this.#freeSockets.push(number);
       return false;
@@ -60,7 +57,7 @@ export class NativeStreams {
     this.#byId.set(stream.id, stream);
     this.#bySocket.set(number, stream);
     this.#flushSoon();
-    if (!arrival.opened(stream)) stream.hangUp();
+    if (!isSecure) stream.open();
     return true;
   }
 
@@ -74,6 +71,14 @@ export class NativeStreams {
     this.#byRelay.set(relay, stream);
   }
 
+  /** Whose frame that is. Over TLS it is the first thing that is heard of a client once its handshake is over. */
+  heard(socket: number, frame: Uint8Array): NativeStream | undefined {
+    const stream = this.#bySocket.get(socket);
+    if (!stream?.open()) return undefined;
+    stream.heard(frame);
+    return stream;
+  }
+
   /** Nothing more comes of it, and what was to be answered has been. */
   ended(socket: number): void {
     const stream = this.#forget(socket);
@@ -84,23 +89,40 @@ export class NativeStreams {
 
   /** It is ours again: its descriptor and what came of it lie in `bytes`. */
   released(socket: number, bytes: Buffer): void {
-    const stream = this.#forget(socket);
-    const given = new Socket({ fd: bytes.readInt32LE(), readable: true, writable: true });
+    const stream = this.#bySocket.get(socket);
+    const isSecure = stream?.listener.transport === "tls";
+    const fd = bytes.readInt32LE();
+    // Of what is secured, Node could make nothing, and threads would miss it.
+    const given = new Socket({ fd, readable: true, writable: true, manualStart: isSecure } as SocketConstructorOpts);
     given.on("error", () => {});
     if (!stream) {
       given.destroy();
       return;
     }
-    given.once("close", () => this.#closed(stream));
-    stream.given({ stream: given, early: bytes.subarray(descriptorBytes) });
+    this.#bySocket.delete(socket);
+    given.once("close", () => {
+      if (isSecure && !this.#isClosed) this.#engine.dropEnd(socket);
+      this.#free(socket);
+      this.#closed(stream);
+    });
+    stream.given({ stream: given, early: bytes.subarray(descriptorBytes), ...(isSecure && { secured: socket }) });
+  }
+
+  /** The engine may be stopped afterwards. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   #forget(socket: number): NativeStream | undefined {
     const stream = this.#bySocket.get(socket);
     if (!stream) return undefined;
     this.#bySocket.delete(socket);
-    this.#freeSockets.push(socket < lastStream ? socket + places : firstStream + (socket % places));
+    this.#free(socket);
     return stream;
+  }
+
+  #free(socket: number): void {
+    this.#freeSockets.push(socket < lastStream ? socket + places : firstStream + (socket % places));
   }
 
   #closed(stream: NativeStream): void {
@@ -128,7 +150,8 @@ export class NativeStream implements ClientStream {
   readonly #others = new Set<SocketId>();
   readonly #engine: Engine;
   readonly #flushSoon: () => void;
-  readonly #closed: Arrival["closed"];
+  readonly #entrance: Pick<Arrival, "opened" | "closed">;
+  #isOpen: boolean | undefined;
   #isAwaitingAnswer = false;
   #wantsEnd: ((end: StreamEnd | undefined) => void) | undefined;
   #isReleased = false;
@@ -139,9 +162,16 @@ export class NativeStream implements ClientStream {
     this.socket = socket;
     this.listener = arrival.listener;
     this.client = arrival.client;
-    this.#closed = arrival.closed;
+    this.#entrance = { opened: arrival.opened, closed: arrival.closed };
     this.#engine = engine;
     this.#flushSoon = flushSoon;
+  }
+
+  /** It is a connection from here on, if it was none. False if it may not be; then it is hung up. */
+  open(): boolean {
+    this.#isOpen ??= this.#entrance.opened(this);
+    if (!this.#isOpen) this.hangUp();
+    return this.#isOpen;
   }
 
   gain(relay: SocketId): void {
@@ -212,7 +242,7 @@ export class NativeStream implements ClientStream {
 
   isOver(): void {
     this.#wantsEnd?.(undefined);
-    this.#closed(this);
+    this.#entrance.closed(this);
   }
 
   #tellRelays(): void {

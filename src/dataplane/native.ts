@@ -22,6 +22,7 @@ import { HandUpBudget } from "./hand-up-budget.ts";
 import { type Engine, type LegArguments, maxListeners, startEngine } from "./native-addon.ts";
 import { NativeBuckets } from "./native-buckets.ts";
 import { NativeCounters } from "./native-counters.ts";
+import { NativeCredentials } from "./native-credentials.ts";
 import { Delegations } from "./native-delegations.ts";
 import { DtlsSessions } from "./native-dtls.ts";
 import { Flushes } from "./native-flushes.ts";
@@ -55,6 +56,7 @@ class NativePlane implements Dataplane {
   /** What threads know of this, too: else a client's ChannelData goes back to them behind the orders of meanwhile. */
   readonly #expected = new Expectations();
   readonly #relays: NativeRelays;
+  readonly #credentials: NativeCredentials;
   readonly #dtls: DtlsSessions;
   readonly #streams: NativeStreams;
   readonly #crossings: readonly UpRing[];
@@ -86,19 +88,20 @@ class NativePlane implements Dataplane {
     const limits = new NativeBuckets(this.#engine, buckets);
     this.#relays = new NativeRelays(this.#engine, options, { ports, limits, slots: relays });
     this.#delegated = new Delegations(this.#relays);
-    this.#dtls = new DtlsSessions(this.#engine, options, dtls, this.#flushes);
+    this.#credentials = new NativeCredentials(this.#engine, options.entrance?.certificates, this.#flushes);
+    this.#dtls = new DtlsSessions(this.#engine, options, dtls);
     this.#streams = new NativeStreams(this.#engine, options, engine.streams.streams, () => this.#flushes.soon());
     const neighbour: Neighbour = { deliver: (from, to, payload, hops) => this.#arrive(from, to, payload, hops) };
     this.#joins = new NativeJoins(this.#engine, { limits, now: options.now, usage: this.#counters.joined });
     const inside = { ...options, hand: (input: Input) => this.#handFromPortable(input) };
-    const adopt: Adopt = (arrival) => arrival.listener.transport === "tcp" && this.#streams.adopt(arrival);
+    const adopt: Adopt = (arrival) => this.#streams.adopt(arrival);
     const around = { neighbour, ports, limits, joins: this.#joins, adopt };
     this.#portable = portablePlane(inside, { streams, handUp }, around);
   }
 
   async listen(transport: ListenerKind, at: Endpoint): Promise<Listener> {
+    if (transport === "dtls" || transport === "tls" || transport === "any") this.#credentials.show();
     if (transport !== "udp" && transport !== "dtls") return this.#portable.listen(transport, at);
-    if (transport === "dtls") this.#dtls.show(this.#options.entrance?.certificates);
     const listener = this.#listeners.listen(transport, at);
     this.#flushes.now(false);
     return listener;
@@ -169,6 +172,7 @@ class NativePlane implements Dataplane {
     await Promise.all([this.#relays.allClosed(), this.#portable.close()]);
     this.#flushes.stop();
     this.#isStopped = true;
+    this.#streams.close();
     this.#engine.stop();
   }
 
@@ -310,8 +314,7 @@ class NativePlane implements Dataplane {
     else if (this.#isClosed) return;
     else if (kind === upKind.ended) this.#streams.ended(socket);
     else {
-      const stream = this.#streams.at(socket);
-      stream?.heard(bytes);
+      const stream = this.#streams.heard(socket, bytes);
       if (stream) this.#handUp(stream.listener, stream.id, handedUp);
     }
   }
@@ -321,7 +324,8 @@ class NativePlane implements Dataplane {
     const now = this.#options.now();
     const goesUp = !startsLikeChannelData(bytes) || this.#expected.has(via, from, now);
     if (this.#options.mayEnter?.(from.address) === false) this.#refuse("forbidden-client");
-    else if (!this.#budget.admits(from.address, now, on.transport !== "tcp")) this.#refuse("flooded");
+    else if (!this.#budget.admits(from.address, now, on.transport === "udp" || on.transport === "dtls"))
+      this.#refuse("flooded");
     else if (!goesUp) this.#arriveAt(socket, from, bytes, 0);
     else this.#options.hand({ is: "datagram", on, via, from, bytes });
   }

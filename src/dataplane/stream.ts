@@ -75,7 +75,7 @@ export interface StreamsOptions extends EntranceOptions {
   readonly hungUp: (connection: SocketId) => void;
   /** A frame for a client was given up. */
   readonly lost: () => void;
-  /** Goes on elsewhere with TURN over TCP, if it does. */
+  /** Goes on elsewhere with TURN over TCP and TLS, if it does. */
   readonly adopt?: Adopt | undefined;
 }
 
@@ -219,7 +219,9 @@ export class Streams {
     });
   }
 
-  #secure(listener: Listener, { client, socket }: Guest): void {
+  #secure(listener: Listener, guest: Guest): void {
+    if (this.#isAdopted(listener, guest)) return;
+    const { client, socket } = guest;
     const { certificates, now } = this.#options;
     assert(certificates);
     this.#arrivals.begin(socket, now());

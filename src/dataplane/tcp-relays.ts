@@ -1,10 +1,10 @@
 // Relayed TCP addresses, the stream connections between them and peers, and joining those to the connections of clients
-// (RFC 6062). A connection between two of our own relayed addresses never leaves the process.
+// (RFC 6062). A connection between two of our own relayed addresses never leaves the machine.
 
-import { type Duplex, duplexPair } from "node:stream";
+import type { Duplex } from "node:stream";
 import type { Action, Endpoint, Millis, PlaneOptions, SocketId, Usage } from "../contract.ts";
 import type { ClientStream } from "./client-stream.ts";
-import { breakOff, endTogether, type Joined, type Joiner, type StreamEnd } from "./joins.ts";
+import { breakOff, type Joined, type Joiner, type StreamEnd } from "./joins.ts";
 import type { Relay } from "./relay.ts";
 import type { RelayPortsByFamily } from "./relay-ports.ts";
 import { type OpenRelay, Relays } from "./relays.ts";
@@ -185,9 +185,7 @@ export class TcpRelays {
   }
 
   #connectOwn(relay: TcpRelay, peer: SocketId, own: TcpRelay): void {
-    const [here, there] = duplexPair();
-    endTogether(here, there);
-    endTogether(there, here);
+    const [here, there] = this.#joins.connect();
     this.#keep(peer, { relay, stream: here });
     this.#options.hand({ is: "peer-connected", peer });
     this.#arrived(own.id, there, relay.at);

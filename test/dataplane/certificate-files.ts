@@ -5,13 +5,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-import type { CertificateFiles } from "../../src/dataplane/certificates.ts";
+import { type CertificateFiles, Certificates } from "../../src/dataplane/certificates.ts";
 
 /** A folder that is gone when the test is over. */
 export function newFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "sluice-tls-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** For planes whose clients do not look at them. */
+export async function someCertificates(): Promise<Certificates> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-tls-"));
+  try {
+    return await Certificates.open([makeCertificate(folder, ["relay.example.org"])]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** A self-signed certificate for these names, and its key; written over the files that were there. */

@@ -12,7 +12,8 @@ import { describeStreams } from "./conformance/streams.ts";
 import { describeTcpRelays } from "./conformance/tcp-relays.ts";
 import type { Make } from "./rig.ts";
 
-export function describePlane(name: string, make: Make): void {
+/** `joinsOver`: what it joins clients by that are on it as on TCP. Node cannot break off what is within TLS. */
+export function describePlane(name: string, make: Make, joinsOver: readonly ("tcp" | "tls")[] = ["tcp"]): void {
   describe(name, () => {
     describeRouting(make);
     describeRouteEnds(make);
@@ -21,7 +22,7 @@ export function describePlane(name: string, make: Make): void {
     describeLimits(make);
     describeStreams(make);
     describeStrays(make);
-    describeTcpRelays(make);
+    describeTcpRelays(make, joinsOver);
     describeJoins(make);
   });
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { needs } from "../interop/needs.ts";
-import { makeCertificate, newFolder } from "./certificate-files.ts";
+import { makeCertificate } from "./certificate-files.ts";
 import { nodeHeaders } from "./dtls-client.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
 
@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const sources = fileURLToPath(new URL("../../src/dataplane/native/", import.meta.url));
 const programs = fileURLToPath(new URL("native/", import.meta.url));
 const dtls = ["cookies", "credentials", "dtls-sessions"];
-const streams = ["streams", "streams-out", "worker-streams"];
+const streams = ["streams", "streams-out", "tls-end", "worker-streams"];
 const workers = ["worker", "worker-dtls", "worker-errors", "turns", "orders", "joins"];
 const engine = ["engine", ...workers, "icmp-errors", "outbox", "judge", "challenge", "hmac", ...streams, ...dtls];
 const seconds = "2";
@@ -24,8 +24,11 @@ const seconds = "2";
 // Who could build the plane can build these.
 describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 240_000 }, () => {
   let folder: string;
+  let certificate: string;
+  let key: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "sluice-sanitizers-"));
+    if (needs("openssl")) ({ certificate, key } = makeCertificate(folder, ["relay.example.org"]));
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -84,7 +87,6 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
   });
 
   test.runIf(needs("openssl"))("sessions over DTLS survive the worst of networks", async () => {
-    const { certificate, key } = makeCertificate(newFolder(), ["relay.example.org"]);
     const seed = `${Date.now()}`;
     expect(
       await sanitized("dtls-fuzz", "address,undefined", dtls, [seed, seconds, certificate, key]),
@@ -96,17 +98,20 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     expect(await sanitized("headers", "address,undefined", engine, [])).toBe("marked as they came\n");
   });
 
-  test.each(["thread", "address,undefined"])("connections are joined and part under load (%s)", async (sanitizer) => {
-    expect(await sanitized("joins", sanitizer, engine, [seconds, "2"])).toMatch(
-      /^([1-9]\d* pairs parted, [1-9]\d* bytes received\n){2}$/,
-    );
-  });
+  test.runIf(needs("openssl")).each(["thread", "address,undefined"])(
+    "connections are joined and part under load (%s)",
+    async (sanitizer) => {
+      expect(await sanitized("joins", sanitizer, engine, [seconds, "2", certificate, key])).toMatch(
+        /^([1-9]\d* pairs parted, [1-9]\d* bytes received\n){2}$/,
+      );
+    },
+  );
 
-  test.each(["thread", "address,undefined"])(
+  test.runIf(needs("openssl")).each(["thread", "address,undefined"])(
     "relay ports and routes come and go under load (%s)",
     async (sanitizer) => {
-      expect(await sanitized("churn", sanitizer, engine, [seconds, "2"])).toMatch(
-        /^([1-9]\d* relay ports opened, [1-9]\d* packets received, [1-9]\d* errors, [1-9]\d* streams adopted, [1-9]\d* reads of them\n){2}$/,
+      expect(await sanitized("churn", sanitizer, engine, [seconds, "2", certificate, key])).toMatch(
+        /^([1-9]\d* relay ports opened, [1-9]\d* packets received, [1-9]\d* errors, [1-9]\d* streams adopted, [1-9]\d* of them secured, [1-9]\d* reads\n){2}$/,
       );
     },
   );

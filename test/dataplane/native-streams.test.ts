@@ -9,8 +9,10 @@ import { readChannelData } from "../../src/stun/channel-data.ts";
 import { encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
 import { pad } from "../../src/stun/stream.ts";
+import { needs } from "../interop/needs.ts";
+import { someCertificates } from "./certificate-files.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
-import { channelData, Rig, type TcpEnd, type UdpEnd, until } from "./rig.ts";
+import { channelData, type Make, Rig, type TcpEnd, type UdpEnd, until } from "./rig.ts";
 
 const channel = 0x4001;
 const megabyte = 1024 * 1024;
@@ -30,13 +32,18 @@ interface Call {
   readonly at: Endpoint;
 }
 
-describe.runIf(obstacleToNative() === undefined)("of a thread's room for streams", () => {
+const transports = ["tcp", ...(needs("openssl") ? (["tls"] as const) : [])] as const;
+const isPossible = obstacleToNative() === undefined;
+
+describe.runIf(isPossible).each(transports)("of a thread's room for streams over %s", (transport) => {
   let rig: Rig;
   let listener: Listener;
 
   async function open(waitingBytes: number): Promise<void> {
-    rig = new Rig((given, clock) => nativePlane(given, { threads: 1, waitingBytes, clock }));
-    listener = await rig.listen("tcp");
+    const certificates = transport === "tls" ? await someCertificates() : undefined;
+    const make: Make = (given, clock) => nativePlane(given, { threads: 1, waitingBytes, clock });
+    rig = new Rig(make, { entrance: { certificates } });
+    listener = await rig.listen(transport);
   }
 
   afterEach(() => rig.close());

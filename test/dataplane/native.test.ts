@@ -20,8 +20,10 @@ if (obstacle !== undefined) {
 }
 
 describeNative(({ rigOf, keep, ways }) => {
-  describePlane("as any plane", (options, clock) =>
-    nativePlane(options, { ...ways, answersBinding: false, forwardsSends: false, clock }),
+  describePlane(
+    "as any plane",
+    (options, clock) => nativePlane(options, { ...ways, answersBinding: false, forwardsSends: false, clock }),
+    ["tcp", "tls"],
   );
   test("keeps ChannelData that comes right behind a request until the controller has answered that", async () => {
     const bound = channel + 1;

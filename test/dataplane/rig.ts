@@ -5,6 +5,7 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect, type Socket as TcpSocket } from "node:net";
 import { setImmediate } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { expect, onTestFinished } from "vitest";
 import {
   type Dataplane,
@@ -18,15 +19,15 @@ import {
   type Leg,
   type Listener,
   type Millis,
-  type PlaneOptions,
   type SocketId,
   type TrafficLimit,
   type Transport,
 } from "../../src/contract.ts";
+import type { StreamingPlaneOptions } from "../../src/dataplane/stream.ts";
 import { Deframer } from "../../src/stun/stream.ts";
 
 /** `clock` has what `now` says, in microseconds, for a plane whose threads cannot ask. */
-export type Make = (options: PlaneOptions, clock: BigInt64Array<ArrayBuffer>) => Dataplane;
+export type Make = (options: StreamingPlaneOptions, clock: BigInt64Array<ArrayBuffer>) => Dataplane;
 
 export const loopback: Readonly<Record<Family, string>> = { 4: "127.0.0.1", 6: "::1" };
 
@@ -95,7 +96,7 @@ export async function udpEnd(address: string, port = 0): Promise<UdpEnd> {
   return new UdpEnd(socket);
 }
 
-/** A client on a stream. */
+/** A client on a stream: what it is told within TLS, if that is what it is on. */
 export class TcpEnd {
   readonly at: Endpoint;
   readonly socket: TcpSocket;
@@ -130,10 +131,26 @@ export class TcpEnd {
   }
 }
 
-export async function tcpEnd(to: Endpoint): Promise<TcpEnd> {
-  const socket = connect({ host: to.address, port: to.port, noDelay: true });
-  await once(socket, "connect");
-  return new TcpEnd(socket);
+/** A client's connection: what is said on it, and what carries that. Two things where the listener is for TLS. */
+export interface Connected {
+  readonly socket: TcpSocket;
+  readonly carrier: TcpSocket;
+}
+
+export async function connectTo(
+  { at, transport }: Pick<Listener, "at" | "transport">,
+  options: { readonly localAddress?: string; readonly allowHalfOpen?: boolean } = {},
+): Promise<Connected> {
+  const carrier = connect({ host: at.address, port: at.port, noDelay: true, ...options });
+  await once(carrier, "connect");
+  if (transport !== "tls") return { socket: carrier, carrier };
+  const socket = connectTls({ socket: carrier, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  return { socket, carrier };
+}
+
+export async function tcpEnd(listener: Pick<Listener, "at" | "transport">): Promise<TcpEnd> {
+  return new TcpEnd((await connectTo(listener)).socket);
 }
 
 /** One plane and everything that talks to it. */
@@ -149,9 +166,9 @@ export class Rig {
   readonly #ends: { close(): Promise<void> }[] = [];
   #lastId = 0;
 
-  constructor(make: Make, options: Partial<PlaneOptions> = {}) {
+  constructor(make: Make, options: Partial<StreamingPlaneOptions> = {}) {
     this.now = 1_000_000;
-    const planeOptions: PlaneOptions = {
+    const planeOptions: StreamingPlaneOptions = {
       relayAddresses: [{ bind: loopback[4] }, { bind: loopback[6] }],
       relayPorts: [40_000, 60_000],
       mayReach: (peer) => {
@@ -190,7 +207,7 @@ export class Rig {
   }
 
   async tcp(listener: Listener): Promise<TcpEnd> {
-    return this.keep(await tcpEnd(listener.at));
+    return this.keep(await tcpEnd(listener));
   }
 
   /** Asks for a relay port without waiting for it. */
@@ -224,7 +241,6 @@ export class Rig {
     this.plane.perform({ do: "unroute", legs: [client, peer] });
   }
 
-  /** Counted so often, as soon as every thread of the plane has come to it, and not more often. */
   /** What is handed up next, which has to be this. */
   async next<Is extends Input["is"]>(is: Is): Promise<Extract<Input, { is: Is }>> {
     const input = await this.handed.next();
@@ -232,6 +248,7 @@ export class Rig {
     return input as Extract<Input, { is: Is }>;
   }
 
+  /** Counted so often, as soon as every thread of the plane has come to it, and not more often. */
   async expectDropped(reason: DropReason, count: number): Promise<void> {
     await until(() => this.plane.counters().dropped[reason] >= count);
     expect(this.plane.counters().dropped[reason], reason).toBe(count);

@@ -50,8 +50,8 @@ describe("the stream connections", () => {
     await streams.close();
   });
 
-  async function connect({ at }: Listener): Promise<TcpEnd> {
-    const client = await tcpEnd(at);
+  async function connect(listener: Listener): Promise<TcpEnd> {
+    const client = await tcpEnd(listener);
     clients.push(client);
     return client;
   }

@@ -54,7 +54,7 @@ class Caller {
   static async at(transport: "udp" | "tcp"): Promise<Caller> {
     const listener = relay.listeners.find((each) => each.transport === transport);
     if (!listener) throw new Error(`no listener for ${transport}`);
-    const end = transport === "udp" ? await udpEnd("127.0.0.1") : await tcpEnd(listener.at);
+    const end = transport === "udp" ? await udpEnd("127.0.0.1") : await tcpEnd(listener);
     return new Caller(end, listener.at);
   }
 

@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "hmac.h"
 #include "judge-binding.h"
+#include "loopback-pair.h"
 
 namespace sluice {
 
@@ -22,6 +23,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::hmac>("hmac"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::adopt>("adopt"),
+                           InstanceMethod<&EngineBinding::dropEnd>("dropEnd"),
                            InstanceMethod<&EngineBinding::ownStream>("ownStream"),
                            InstanceMethod<&EngineBinding::resume>("resume"),
                            InstanceMethod<&EngineBinding::releaseStream>("releaseStream"),
@@ -45,6 +47,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::readable>("readable"),
                            InstanceMethod<&EngineBinding::release>("release"),
                            InstanceMethod<&EngineBinding::takeClosed>("takeClosed"),
+                           InstanceMethod<&EngineBinding::connectWithin>("connectWithin"),
                            InstanceMethod<&EngineBinding::join>("join"),
                            InstanceMethod<&EngineBinding::breakOffJoin>("breakOffJoin"),
                            InstanceMethod<&EngineBinding::takeParted>("takeParted"),
@@ -54,8 +57,8 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
 
   /**
    * { workers, relays, ways, buckets, answersBinding, forwardsSends, replies, byRing, dtls: { sessions, handshakes,
-   * handshakeMillis, idleMillis }, streams: { streams, waitingBytes, firstFrameMillis, strangerIdleMillis, idleMillis },
-   * counters, usage, joined, clock? }, and what to call on a wake.
+   * handshakeMillis, idleMillis }, streams: { streams, waitingBytes, handshakes, handshakeMillis, firstFrameMillis,
+   * strangerIdleMillis, idleMillis }, counters, usage, joined, clock? }, and what to call on a wake.
    */
   explicit EngineBinding(const Napi::CallbackInfo& info) : ObjectWrap(info) {
     const auto options = info[0].As<Napi::Object>();
@@ -74,6 +77,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                    microsOf(dtls.Get("idleMillis"))};
     const auto streams = options.Get("streams").As<Napi::Object>();
     engine.streams = {uint32Of(streams.Get("streams")), static_cast<uint64_t>(streams.Get("waitingBytes").As<Napi::Number>().Int64Value()),
+                      uint32Of(streams.Get("handshakes")), microsOf(streams.Get("handshakeMillis")),
                       microsOf(streams.Get("firstFrameMillis")), microsOf(streams.Get("strangerIdleMillis")),
                       microsOf(streams.Get("idleMillis"))};
     engine.counters = static_cast<Counters*>(keep(options.Get("counters")));
@@ -170,13 +174,16 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                                                          hello.Data(), length));
   }
 
-  /** Stream, descriptor, address and port of the client, what was read of it. Returns 0 or an errno. */
+  /** Stream, descriptor, address and port of the client, what was read of it, whether it is TLS. Returns 0 or an errno. */
   Napi::Value adopt(const Napi::CallbackInfo& info) {
     const auto early = info[4].As<Napi::Uint8Array>();
     const auto length = static_cast<uint32_t>(early.ByteLength());
     const int fd = info[1].As<Napi::Number>();
-    return Napi::Number::New(info.Env(), engine_->adopt(uint32Of(info[0]), fd, endpointOf(info[2], info[3]), early.Data(), length));
+    return Napi::Number::New(info.Env(), engine_->adopt(uint32Of(info[0]), fd, endpointOf(info[2], info[3]), early.Data(), length,
+                                                         info[5].As<Napi::Boolean>()));
   }
+
+  void dropEnd(const Napi::CallbackInfo& info) { engine_->dropEnd(uint32Of(info[0])); }
 
   /** Stream, whether it has relay ports, and such as excuse any silence. */
   void ownStream(const Napi::CallbackInfo& info) {
@@ -284,7 +291,10 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
 
   Napi::Value takeClosed(const Napi::CallbackInfo& info) { return numbersOf(info.Env(), engine_->takeClosed()); }
 
-  /** Slot; descriptors of client and peer, and what was read of each before; buckets; milliseconds of silence. 0 or an errno. */
+  /**
+   * Slot; descriptors of client and peer, and what was read of each before; buckets; milliseconds of silence; the stream that
+   * the client was, if it is TLS. 0 or an errno.
+   */
   Napi::Value join(const Napi::CallbackInfo& info) {
     JoinOrder order{.slot = uint32Of(info[0]), .limits = limitsOf(info[5]), .idle = microsOf(info[6])};
     for (const unsigned end : {0, 1}) {
@@ -292,7 +302,16 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
       const auto early = info[3 + end].As<Napi::Uint8Array>();
       order.early[end].assign(early.Data(), early.Data() + early.ByteLength());
     }
-    return Napi::Number::New(info.Env(), engine_->join(std::move(order)));
+    return Napi::Number::New(info.Env(), engine_->join(std::move(order), uint32Of(info[7])));
+  }
+
+  /** Returns the descriptors of both ends of a connection within this machine, which are the caller's; none if there is none. */
+  Napi::Value connectWithin(const Napi::CallbackInfo& info) {
+    int fds[2];
+    const bool isOpen = openLoopbackPair(fds);
+    auto ends = Napi::Array::New(info.Env());
+    for (uint32_t end = 0; isOpen && end < 2; end++) ends.Set(end, fds[end]);
+    return ends;
   }
 
   void breakOffJoin(const Napi::CallbackInfo& info) { engine_->breakOffJoin(uint32Of(info[0])); }

@@ -48,6 +48,8 @@ struct Command {
   /** ownStream: whether its client has relay ports, and of those some that excuse any silence. */
   bool hasRelay = false;
   bool mayBeSilent = false;
+  /** adopt: whether it is TLS. */
+  bool isSecure = false;
   /** Which it is about: a listener, a relay port, a session or a stream. */
   uint32_t socket = 0;
   int fd = -1;

@@ -156,12 +156,12 @@ bool Engine::admit(uint32_t session, uint32_t listener, const Endpoint& client, 
   return pushUrgently(shared_.homeOf(client), command, hello, length);
 }
 
-int Engine::adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length) {
+int Engine::adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length, bool isSecure) {
   const int ours = fcntl(fd, F_DUPFD_CLOEXEC, 1);
   if (ours < 0) return errno;
   const unsigned home = shared_.homeOf(client);
   streamHomes_[Streams::indexOf(stream)] = static_cast<uint8_t>(home);
-  Command command{.kind = Command::Kind::adopt, .socket = stream, .fd = ours};
+  Command command{.kind = Command::Kind::adopt, .isSecure = isSecure, .socket = stream, .fd = ours};
   command.client.peer = client;
   if (pushUrgently(home, command, early, length)) return 0;
   ::close(ours);
@@ -330,7 +330,11 @@ bool Engine::arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes,
   return pushUrgently(isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(from), command, bytes, length);
 }
 
-int Engine::join(JoinOrder order) {
+int Engine::join(JoinOrder order, uint32_t client) {
+  if (client != 0) {
+    order.tls = shared_.ends.take(client);
+    if (!order.tls) return ENOTCONN;
+  }
   int* const fds = order.fds;
   for (const unsigned end : {0, 1}) fds[end] = fcntl(fds[end], F_DUPFD_CLOEXEC, 0);
   if (fds[0] >= 0 && fds[1] >= 0) {

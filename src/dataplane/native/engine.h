@@ -51,7 +51,7 @@ class Engine {
 
   /** For plain datagrams or for DTLS. The bound port, or a negative errno. */
   int listen(uint32_t listener, const Endpoint& at, bool isSecure);
-  /** To clients over DTLS. There has to be a first time before any listener for them. */
+  /** To clients over TLS and DTLS. There has to be a first time before any of them. */
   void show(std::shared_ptr<const Credentials> credentials);
   /** Has first Allocate requests answered so; nullptr: handed up. False if that is too long for a thread to write. */
   bool challenge(std::shared_ptr<const Challenge> challenge);
@@ -59,9 +59,9 @@ class Engine {
   bool admit(uint32_t session, uint32_t listener, const Endpoint& client, const uint8_t* hello, uint32_t length);
   /**
    * Takes over a stream from its client, of which `early` was read before: what is behind this descriptor, which stays the
-   * caller's. 0, or an errno.
+   * caller's. If it is TLS, from its first byte on. 0, or an errno.
    */
-  int adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length);
+  int adopt(uint32_t stream, int fd, const Endpoint& client, const uint8_t* early, uint32_t length, bool isSecure);
   /** What `command` says, about a stream. */
   void tell(uint32_t stream, Command command);
   /** 0, or an errno; ENOBUFS if the worker of that client has too many routes already. */
@@ -91,8 +91,10 @@ class Engine {
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
   bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
-  /** Has a thread carry these two on as one, by descriptors of its own. 0, or an errno. */
-  int join(JoinOrder order);
+  /** Has a thread carry these two on as one, by descriptors of its own; `client`: the stream that it was, if it is TLS. 0, or an errno. */
+  int join(JoinOrder order, uint32_t client);
+  /** No pair is made of a stream that was released, if it is TLS. */
+  void dropEnd(uint32_t stream) { shared_.ends.take(stream); }
   void breakOffJoin(uint32_t slot) { workers_[slot % shared_.workers]->joins().push({.slot = slot}); }
   /** Pairs that have ended by now, their usage final. */
   std::vector<uint32_t> takeParted();

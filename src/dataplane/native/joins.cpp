@@ -91,6 +91,7 @@ void Joins::begin(JoinOrder& order) {
   pair.limits = order.limits;
   pair.idle = order.idle;
   pair.since = shared_.now();
+  pair.tls = std::move(order.tls);
   for (unsigned end : {0, 1}) {
     pair.fds[end] = order.fds[end];
     pair.awaited[end] = unwatched;
@@ -144,6 +145,7 @@ bool Joins::pump(Pair& pair, unsigned from) {
   Flow& flow = pair.flows[from];
   flow.isHeld = false;
   if (flow.bytes == 0 && !flow.hasEnded && !fill(pair, from)) return false;
+  if (flow.bytes == 0 && from == 1) say(pair);
   if (flow.bytes > 0 && !drain(pair, from)) return false;
   if (flow.bytes > 0 || !flow.hasEnded || flow.isDone) return true;
   flow.isDone = true;
@@ -151,6 +153,7 @@ bool Joins::pump(Pair& pair, unsigned from) {
 }
 
 bool Joins::fill(Pair& pair, unsigned from) {
+  if (pair.tls) return fillByMemory(pair, from);
   Flow& flow = pair.flows[from];
   if (!pipes_.take(flow.pipe)) return hold(pair, flow), true;
   const ssize_t count = splice(pair.fds[from], nullptr, flow.pipe.in, nullptr, Pipes::bytes, SPLICE_F_NONBLOCK);
@@ -158,6 +161,43 @@ bool Joins::fill(Pair& pair, unsigned from) {
   if (count > 0) flow.bytes = static_cast<uint32_t>(count);
   else pipes_.giveBack(flow.pipe, true);
   return count >= 0 || isForLater(count);
+}
+
+bool Joins::fillByMemory(Pair& pair, unsigned from) {
+  Flow& flow = pair.flows[from];
+  flow.hasEnded = from == 0 && pair.tls->hasEnded();
+  if (flow.hasEnded || (from == 0 && !pair.said.empty())) return true;
+  came_.resize(Pipes::bytes);
+  plain_.resize(Pipes::bytes + TlsEnd::mostKeptBytes);
+  const ssize_t count = recv(pair.fds[from], came_.data(), came_.size(), MSG_DONTWAIT);
+  flow.hasEnded = count == 0;
+  if (count <= 0) return count == 0 || isForLater(count);
+  flow.bytes = static_cast<uint32_t>(count);
+  if (from == 0) flow.bytes = pair.tls->open(came_.data(), flow.bytes, plain_.data(), pair.said);
+  const uint8_t* const bytes = from == 0 ? plain_.data() : came_.data();
+  flow.early.assign(bytes, bytes + flow.bytes);
+  flow.hasEnded = from == 0 && pair.tls->hasEnded();
+  return !pair.tls->isBroken();
+}
+
+/** What is on its way to a client on TLS, behind what TLS itself has to say. */
+bool Joins::seal(Pair& pair) {
+  Flow& flow = pair.flows[1];
+  std::vector<uint8_t> records = std::exchange(pair.said, {});
+  if (!pair.tls->seal(flow.early.data(), flow.bytes, records)) return false;
+  flow.early = std::move(records);
+  flow.bytes = static_cast<uint32_t>(flow.early.size());
+  return true;
+}
+
+/** That, where nothing is on its way; and that nothing more comes. */
+void Joins::say(Pair& pair) {
+  Flow& flow = pair.flows[1];
+  if (!pair.tls || flow.isDone) return;
+  if (flow.hasEnded && !std::exchange(pair.hasSaidGoodbye, true)) pair.tls->sayGoodbye(pair.said);
+  flow.early = std::exchange(pair.said, {});
+  flow.bytes = static_cast<uint32_t>(flow.early.size());
+  flow.isAdmitted = flow.bytes > 0;
 }
 
 bool Joins::drain(Pair& pair, unsigned from) {
@@ -170,6 +210,7 @@ bool Joins::drain(Pair& pair, unsigned from) {
     pair.since = now;
     Usage& usage = shared_.joined[pair.slot];
     (toPeer ? usage.toPeer : usage.toClient).add(1, flow.bytes);
+    if (!toPeer && pair.tls && !seal(pair)) return false;
   }
   const int to = pair.fds[1 - from];
   const ssize_t count = flow.early.empty()
@@ -180,7 +221,7 @@ bool Joins::drain(Pair& pair, unsigned from) {
   flow.isBlocked = flow.bytes > 0;
   if (flow.isBlocked) return true;
   flow.isAdmitted = false;
-  flow.early = {};
+  flow.early = std::vector<uint8_t>();
   pipes_.giveBack(flow.pipe, true);
   return true;
 }
@@ -193,7 +234,7 @@ void Joins::hold(Pair& pair, Flow& flow) {
 
 void Joins::await(Pair& pair, unsigned end) {
   const Flow& out = pair.flows[end];
-  const bool wantsMore = out.bytes == 0 && !out.hasEnded && !out.isHeld;
+  const bool wantsMore = out.bytes == 0 && !out.hasEnded && !out.isHeld && (end == 1 || pair.said.empty());
   const uint32_t wanted = (wantsMore ? EPOLLIN : 0u) | (pair.flows[1 - end].isBlocked ? EPOLLOUT : 0u);
   uint32_t& awaited = pair.awaited[end];
   if (wanted == awaited || (wanted == 0 && awaited == unwatched)) return;

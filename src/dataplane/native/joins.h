@@ -1,5 +1,6 @@
 // Pairs of TCP connections that one thread carries on as one (joins.ts has the rule): what comes by either leaves by the
-// other, through a pipe that the kernel fills and empties (splice(2)), no faster than the slower one takes it.
+// other, through a pipe that the kernel fills and empties (splice(2)), no faster than the slower one takes it. Where the
+// client's is TLS, through memory, and its records are opened and sealed on the way.
 #pragma once
 
 #include <mutex>
@@ -22,6 +23,8 @@ struct JoinOrder {
   Limits limits;
   /** They end when nothing has come for so long; 0 for never. */
   Micros idle = 0;
+  /** The client's, if it is TLS. */
+  std::unique_ptr<TlsEnd> tls;
 };
 
 class Joins {
@@ -45,7 +48,7 @@ class Joins {
  private:
   /** One direction. */
   struct Flow {
-    /** What is on its way: bytes that were read before, else in the pipe. */
+    /** What is on its way: bytes that were read before or by way of TLS, else in the pipe. */
     std::vector<uint8_t> early;
     Pipe pipe;
     uint32_t bytes = 0;
@@ -75,6 +78,10 @@ class Joins {
     Micros since;
     /** One of the waiting. */
     bool isWaiting;
+    std::unique_ptr<TlsEnd> tls;
+    /** What TLS itself has to say to the client. No more is read of who does not take it. */
+    std::vector<uint8_t> said;
+    bool hasSaidGoodbye;
   };
   static constexpr uint32_t unwatched = UINT32_MAX;
 
@@ -85,6 +92,9 @@ class Joins {
   void serve(Pair& pair);
   bool pump(Pair& pair, unsigned from);
   bool fill(Pair& pair, unsigned from);
+  bool fillByMemory(Pair& pair, unsigned from);
+  bool seal(Pair& pair);
+  void say(Pair& pair);
   bool drain(Pair& pair, unsigned from);
   void hold(Pair& pair, Flow& flow);
   void await(Pair& pair, unsigned end);
@@ -97,6 +107,9 @@ class Joins {
   const int eventFd_;
   Timer timer_;
   Pipes pipes_;
+  /** What came by TLS's way, as it came and as it is meant. */
+  std::vector<uint8_t> came_;
+  std::vector<uint8_t> plain_;
   /** By slot. */
   std::unordered_map<uint32_t, Pair> pairs_;
   /** With something held. */

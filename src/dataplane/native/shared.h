@@ -6,6 +6,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "buckets.h"
@@ -58,6 +59,29 @@ inline constexpr uint32_t ringsUp = maxListeners + 2;
 inline constexpr unsigned mostWorkers = 64;
 inline constexpr unsigned mostOwnAddresses = 16;
 
+/** Ends of TLS whose streams the controller has, until it says what becomes of them. */
+class KeptEnds {
+ public:
+  void keep(uint32_t stream, std::unique_ptr<TlsEnd> end) {
+    const std::lock_guard guard(lock_);
+    ends_[stream] = std::move(end);
+  }
+
+  /** nullptr if there is none. */
+  std::unique_ptr<TlsEnd> take(uint32_t stream) {
+    const std::lock_guard guard(lock_);
+    const auto found = ends_.find(stream);
+    if (found == ends_.end()) return nullptr;
+    auto end = std::move(found->second);
+    ends_.erase(found);
+    return end;
+  }
+
+ private:
+  std::mutex lock_;
+  std::unordered_map<uint32_t, std::unique_ptr<TlsEnd>> ends_;
+};
+
 struct Shared {
   Shared(unsigned workers, uint32_t relays, uint32_t ways, uint32_t buckets)
       : workers(workers), ways(ways), relays(relays), buckets(buckets), usage(nullptr) {}
@@ -91,9 +115,11 @@ struct Shared {
   /** If not nullptr, the plane's clock is what stands there: that of a test, which owns the time. */
   const std::atomic<Micros>* ownedClock = nullptr;
 
-  /** What clients over DTLS are shown from now on. */
+  /** What clients over TLS and DTLS are shown from now on. */
   std::mutex credentialsLock;
   std::shared_ptr<const Credentials> credentials;
+
+  KeptEnds ends;
 
   /** What strangers are told from now on. */
   std::mutex challengeLock;

@@ -14,6 +14,8 @@ constexpr uint8_t zeros[4] = {};
 /** That may wait behind a socket that takes no more: of media a moment of video, of answers what nobody needs. */
 constexpr uint32_t mostMedia = 256 * 1024;
 constexpr uint32_t mostAnswers = 64 * 1024;
+/** The same, of TLS's own records and one that was sealed. */
+constexpr uint32_t mostBegun = 128 * 1024;
 /** Of what is free, so that those who read nothing leave something for the others. */
 constexpr uint64_t shareOfFree = 8;
 constexpr uint32_t lengthBytes = 4;
@@ -66,7 +68,7 @@ void Streams::submit(Stream& stream, Pending& frame) {
   frame.next = 0;
   if (stream.firstPending == 0) {
     stream.firstPending = number;
-    dirty_.push_back(static_cast<uint32_t>(&stream - &streams_[0]));
+    dirty_.push_back(indexOf(stream));
   } else {
     pending_[stream.lastPending - 1].next = number;
   }
@@ -125,17 +127,25 @@ void Streams::wait(Stream& stream, const Pending& frame, uint32_t sent) {
     else trim(stream);
     return;
   }
-  // What has been begun has to be finished.
-  bool hasRoom = true;
+  bool isKept = true;
   const auto keep = [&](const uint8_t* bytes, uint32_t length) {
     const uint32_t gone = std::min(sent, length);
     sent -= gone;
-    hasRoom = hasRoom && blocks_.append(stream.begun, bytes + gone, length - gone);
+    isKept = isKept && finishLater(stream, bytes + gone, length - gone);
   };
   keep(frame.header, frame.headerBytes);
   keep(frame.payload, frame.payloadBytes);
   keep(zeros, frame.paddingBytes);
-  if (!hasRoom) end(stream);
+  if (!isKept) end(stream);
+}
+
+/** What has been begun has to be finished. False if that cannot be. */
+bool Streams::finishLater(Stream& stream, const uint8_t* bytes, uint32_t length) {
+  TlsEnd* const end = endOf(stream);
+  if (!end || length == 0) return blocks_.append(stream.begun, bytes, length);
+  records_.clear();
+  return end->seal(bytes, length, records_) &&
+         blocks_.append(stream.begun, records_.data(), static_cast<uint32_t>(records_.size()));
 }
 
 void Streams::queue(Stream& stream, Chain& chain, const Pending& frame) {
@@ -166,18 +176,20 @@ void Streams::trim(Stream& stream) {
 /** Writes what waits: what was begun first, then answers, then media. */
 void Streams::drain(Stream& stream) {
   while (stream.fd != 0 && stream.isWritable && stream.begun.size + stream.answers.size + stream.media.size > 0) {
-    uint32_t length = std::min(stream.begun.size, gatheredBytes);
-    if (length > 0) {
+    if (stream.begun.size > 0) {
+      const uint32_t length = std::min(stream.begun.size, gatheredBytes);
       blocks_.copy(stream.begun, gathered_.data(), length);
-    } else {
-      for (Chain* chain : {&stream.answers, &stream.media})
-        length += gather(*chain, gathered_.data() + length, gatheredBytes - length);
+      const iovec piece{gathered_.data(), length};
+      const size_t sent = putAsIs(stream, &piece, 1);
+      if (stream.fd != 0) blocks_.skip(stream.begun, static_cast<uint32_t>(sent));
+      continue;
     }
-    iovec piece{gathered_.data(), length};
+    uint32_t length = 0;
+    for (Chain* chain : {&stream.answers, &stream.media})
+      length += gather(*chain, gathered_.data() + length, gatheredBytes - length);
+    const iovec piece{gathered_.data(), length};
     const auto sent = static_cast<uint32_t>(put(stream, &piece, 1));
-    if (stream.fd == 0) return;
-    if (stream.begun.size > 0) blocks_.skip(stream.begun, sent);
-    else if (!blocks_.append(stream.begun, gathered_.data() + sent, length - sent)) end(stream);
+    if (stream.fd != 0 && !finishLater(stream, gathered_.data() + sent, length - sent)) end(stream);
   }
   if (stream.fd != 0 && stream.isLeaving && !stream.isBlocked()) letGo(stream);
 }
@@ -197,11 +209,42 @@ uint32_t Streams::gather(Chain& chain, uint8_t* to, uint32_t room) {
   return gathered;
 }
 
-size_t Streams::put(Stream& stream, iovec* pieces, unsigned count) {
+/** Returns how many bytes have left or been begun; if they are not all, the socket takes no more. */
+size_t Streams::put(Stream& stream, const iovec* pieces, unsigned count) {
+  TlsEnd* const end = endOf(stream);
+  return end ? putSealed(stream, *end, pieces, count) : putAsIs(stream, pieces, count);
+}
+
+/** A record at a time: what is sealed cannot be given up any more. */
+size_t Streams::putSealed(Stream& stream, TlsEnd& end, const iovec* pieces, unsigned count) {
+  size_t taken = 0;
+  unsigned next = 0;
+  size_t gone = 0;
+  while (stream.fd != 0 && stream.isWritable && next < count) {
+    uint32_t length = 0;
+    while (next < count && length < TlsEnd::mostPayloadBytes) {
+      const iovec& piece = pieces[next];
+      const size_t part = std::min<size_t>(piece.iov_len - gone, TlsEnd::mostPayloadBytes - length);
+      std::memcpy(&payload_[length], static_cast<const uint8_t*>(piece.iov_base) + gone, part);
+      length += static_cast<uint32_t>(part);
+      gone += part;
+      if (gone < piece.iov_len) break;
+      gone = 0;
+      next++;
+    }
+    taken += length;
+    records_.clear();
+    if (end.seal(payload_.data(), length, records_)) putRecords(stream);
+    else this->end(stream);
+  }
+  return taken;
+}
+
+size_t Streams::putAsIs(Stream& stream, const iovec* pieces, unsigned count) {
   size_t wanted = 0;
   for (unsigned i = 0; i < count; i++) wanted += pieces[i].iov_len;
   msghdr message{};
-  message.msg_iov = pieces;
+  message.msg_iov = const_cast<iovec*>(pieces);
   message.msg_iovlen = count;
   ssize_t sent;
   do {
@@ -214,6 +257,19 @@ size_t Streams::put(Stream& stream, iovec* pieces, unsigned count) {
   const size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
   if (taken < wanted) stream.isWritable = false;
   return taken;
+}
+
+/** At once as far as may be, and the rest before all else. Who makes TLS itself say more than he reads is hung up on. */
+void Streams::putRecords(Stream& stream) {
+  size_t sent = 0;
+  if (!records_.empty() && stream.begun.size == 0 && stream.isWritable) {
+    const iovec piece{records_.data(), records_.size()};
+    sent = putAsIs(stream, &piece, 1);
+  }
+  const auto rest = static_cast<uint32_t>(records_.size() - sent);
+  if (stream.fd == 0 || rest == 0) return;
+  const uint64_t most = std::min<uint64_t>(mostBegun, blocks_.freeBytes() / shareOfFree);
+  if (stream.begun.size > most || !blocks_.append(stream.begun, records_.data() + sent, rest)) end(stream);
 }
 
 }  // namespace sluice

@@ -21,13 +21,14 @@ constexpr uint32_t readBytes = 64 * 1024;
 /** What cannot be given up any more, since the kernel has it: a moment of video, too. */
 constexpr int unsentBytes = 128 * 1024;
 
+/** Milliseconds. */
 constexpr int tickEvery = 1000;
 
 /** Of a clock that nobody sets, not even a test. */
-int64_t millis() {
+int64_t micros() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1000;
 }
 
 }  // namespace
@@ -37,6 +38,7 @@ Streams::Streams(StreamSurroundings& around, const StreamLimits& limits, int epo
       limits_(limits),
       epoll_(epoll),
       streams_(limits.streams),
+      ends_(limits.streams),
       blocks_(limits.waitingBytes) {
   for (auto* list : {&dirty_, &ready_, &turn_}) list->reserve(limits.streams);
 }
@@ -51,7 +53,8 @@ Streams::Stream* Streams::find(uint32_t socket) {
   return stream.fd != 0 && stream.socket == socket ? &stream : nullptr;
 }
 
-void Streams::adopt(uint32_t socket, int fd, const Endpoint& client, const uint8_t* early, uint32_t length, Micros now) {
+void Streams::adopt(uint32_t socket, int fd, const Endpoint& client, const uint8_t* early, uint32_t length,
+                    std::unique_ptr<TlsEnd> tls, Micros now) {
   now_ = now;
   const uint32_t index = indexOf(socket);
   Stream& stream = streams_[index];
@@ -63,9 +66,15 @@ void Streams::adopt(uint32_t socket, int fd, const Endpoint& client, const uint8
   stream.since = now;
   stream.isWritable = true;
   count_++;
+  if (tls) {
+    stream.isShaking = true;
+    stream.holdsRecords = length > 0;
+    ends_[index] = std::move(tls);
+    shaking_.push_back(socket);
+    if (shaking_.size() > limits_.handshakes) end(*find(shaking_.front()));
+  }
   setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsentBytes, sizeof unsentBytes);
-  if (!blocks_.append(stream.held, early, length)) return end(stream);
-  stream.missing = 0;
+  if (length > longestFrame + readBytes || !blocks_.append(stream.held, early, length)) return end(stream);
   epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u32 = firstStream + index}};
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return end(stream);
   stream.isReadable = true;
@@ -84,7 +93,7 @@ void Streams::stir(uint32_t index, uint32_t events) {
 void Streams::enqueue(Stream& stream) {
   if (stream.isReady) return;
   stream.isReady = true;
-  ready_.push_back(static_cast<uint32_t>(&stream - &streams_[0]));
+  ready_.push_back(indexOf(stream));
 }
 
 void Streams::turn(Micros now) {
@@ -94,33 +103,50 @@ void Streams::turn(Micros now) {
     Stream& stream = streams_[index];
     stream.isReady = false;
     if (stream.fd != 0 && stream.isWritable && stream.isBlocked()) drain(stream);
-    if (stream.fd != 0 && stream.isReadable && !stream.awaitsAnswer && !stream.isLeaving && !stream.hasEnded) read(stream);
+    if (stream.fd == 0 || !stream.isReadable || stream.awaitsAnswer || stream.isLeaving || stream.hasEnded) continue;
+    if (stream.isShaking) shake(stream);
+    else read(stream);
   }
   turn_.clear();
 }
 
+/** Signing takes a millisecond, in which no packet leaves: so packets get as much time as handshakes, if they want it. */
+void Streams::shake(Stream& stream) {
+  const int64_t begun = micros();
+  if (begun < restsUntil_) return enqueue(stream);
+  read(stream);
+  const int64_t done = micros();
+  restsUntil_ = done + (done - begun);
+}
+
 void Streams::read(Stream& stream) {
   const uint32_t socket = stream.socket;
-  uint8_t* const room = around_.roomForFrames(longestFrame + readBytes);
+  uint8_t* const room = around_.roomForFrames(longestFrame + readBytes + TlsEnd::mostKeptBytes);
   if (!find(socket)) return;
+  TlsEnd* const end = endOf(stream);
   const uint32_t held = stream.held.size;
+  if (stream.holdsRecords) {
+    enqueue(stream);
+    blocks_.copy(stream.held, gathered_.data(), held);
+    blocks_.clear(stream.held);
+    stream.holdsRecords = false;
+    return open(stream, *end, gathered_.data(), held, room);
+  }
   // Of what was read before it was ours, or behind a request that has been answered, nothing may be missing.
   if (held > 0 && stream.missing == 0) {
     enqueue(stream);
     return cut(stream, room, held);
   }
-  ssize_t received;
-  do {
-    received = recv(stream.fd, room + held, readBytes, MSG_DONTWAIT);
+  ssize_t received = 0;
+  if (!end || !end->hasEnded()) do {
+    received = recv(stream.fd, end ? gathered_.data() : room + held, readBytes, MSG_DONTWAIT);
   } while (received < 0 && errno == EINTR);
   if (received > 0) {
     const auto length = static_cast<uint32_t>(received);
     if (length == readBytes || stream.isEnding) enqueue(stream);
     else stream.isReadable = false;
-    around_.obeyBefore();
-    if (!find(socket)) return;
-    if (stream.missing > length) hold(stream, room + held, length, stream.missing - length);
-    else cut(stream, room, held + length);
+    if (end) open(stream, *end, gathered_.data(), length, room);
+    else arrived(stream, room, length);
   } else if (received == 0) {
     // It may still read what the controller has yet to answer.
     stream.hasEnded = true;
@@ -128,8 +154,37 @@ void Streams::read(Stream& stream) {
   } else if (errno == EAGAIN) {
     stream.isReadable = stream.isEnding = false;
   } else {
-    end(stream);
+    this->end(stream);
   }
+}
+
+/** What these records say, and what is to be answered to that by TLS itself. */
+void Streams::open(Stream& stream, TlsEnd& end, const uint8_t* came, uint32_t length, uint8_t* room) {
+  const uint32_t socket = stream.socket;
+  records_.clear();
+  const uint32_t opened = end.open(came, length, room + stream.held.size, records_);
+  if (stream.isShaking && end.isShaken()) {
+    stream.isShaking = false;
+    stream.since = now_;
+    std::erase(shaking_, socket);
+  }
+  putRecords(stream);
+  if (opened > 0 && find(socket)) arrived(stream, room, opened);
+  if (!find(socket)) return;
+  if (end.isBroken()) return this->end(stream);
+  if (!end.hasEnded()) return;
+  stream.isReadable = true;
+  enqueue(stream);
+}
+
+/** So many bytes, behind where there is room for what is held. */
+void Streams::arrived(Stream& stream, uint8_t* room, uint32_t length) {
+  const uint32_t socket = stream.socket;
+  const uint32_t held = stream.held.size;
+  around_.obeyBefore();
+  if (!find(socket)) return;
+  if (stream.missing > length) hold(stream, room + held, length, stream.missing - length);
+  else cut(stream, room, held + length);
 }
 
 /** Into frames, after what was held has been put where there is room for it in front. */
@@ -205,7 +260,7 @@ void Streams::letGo(Stream& stream) {
   uint8_t* const early = gathered_.data();
   blocks_.copy(stream.held, early, length);
   epoll_ctl(epoll_, EPOLL_CTL_DEL, stream.fd, nullptr);
-  if (!around_.streamReleased(stream.socket, stream.fd, early, length)) return end(stream);
+  if (!around_.streamReleased(stream.socket, stream.fd, early, length, ends_[indexOf(stream)])) return end(stream);
   stream.hasEnded = true;
   stream.fd = 0;
   close(stream);
@@ -228,13 +283,25 @@ void Streams::end(Stream& stream) {
 }
 
 void Streams::close(Stream& stream) {
+  if (stream.isShaking) std::erase(shaking_, stream.socket);
   if (stream.fd != 0) {
+    sayGoodbye(stream);
     epoll_ctl(epoll_, EPOLL_CTL_DEL, stream.fd, nullptr);
     ::close(stream.fd);
   }
   for (Chain* chain : {&stream.held, &stream.begun, &stream.answers, &stream.media}) blocks_.clear(*chain);
+  ends_[indexOf(stream)].reset();
   stream.fd = 0;
   count_--;
+}
+
+/** Not in the middle of a record. */
+void Streams::sayGoodbye(Stream& stream) {
+  TlsEnd* const end = endOf(stream);
+  if (!end || stream.begun.size > 0) return;
+  records_.clear();
+  end->sayGoodbye(records_);
+  [[maybe_unused]] const ssize_t sent = ::send(stream.fd, records_.data(), records_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void Streams::sayEnded(Stream& stream) {
@@ -243,7 +310,7 @@ void Streams::sayEnded(Stream& stream) {
 }
 
 void Streams::tick(Micros now) {
-  const int64_t at = millis();
+  const int64_t at = micros() / 1000;
   if (at - tickedAt_ < tickEvery) return;
   tickedAt_ = at;
   now_ = now;
@@ -251,7 +318,7 @@ void Streams::tick(Micros now) {
   for (uint32_t i = 0; i < used_; i++) {
     Stream& stream = streams_[i];
     if (stream.fd == 0 || stream.mayBeSilent || now < stream.usedUntil) continue;
-    const Micros most = !stream.hasHeard ? limits_.firstFrame : stream.hasRelay ? limits_.idle : limits_.strangerIdle;
+    const Micros most = stream.isShaking ? limits_.handshake : !stream.hasHeard ? limits_.firstFrame : stream.hasRelay ? limits_.idle : limits_.strangerIdle;
     if (now - stream.since >= most) end(stream);
   }
 }

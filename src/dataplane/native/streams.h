@@ -9,6 +9,7 @@
 #include "blocks.h"
 #include "judge.h"
 #include "stream-frames.h"
+#include "tls-end.h"
 
 namespace sluice {
 
@@ -25,8 +26,11 @@ class StreamSurroundings {
   virtual void framed(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length) = 0;
   /** Nothing more comes of it. False if the controller cannot be told now. */
   virtual bool streamEnded(uint32_t socket) = 0;
-  /** It is the controller's from now on, with what came behind the last frame. False if it cannot be told now. */
-  virtual bool streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length) = 0;
+  /**
+   * It is the controller's from now on, with what came behind the last frame, and its end of TLS if it has one. False, and
+   * nothing taken, if it cannot be told now.
+   */
+  virtual bool streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length, std::unique_ptr<TlsEnd>& end) = 0;
   /** Frames for a client, or the rest of one from it, for which there was no room. */
   virtual void lost(uint64_t frames) = 0;
 
@@ -39,6 +43,9 @@ struct StreamLimits {
   uint32_t streams;
   /** That may wait in one thread for sockets and for the rest of frames. */
   uint64_t waitingBytes;
+  /** Of TLS, in one thread; one more ends the oldest. And for one. */
+  uint32_t handshakes;
+  Micros handshake;
   /** For one that has not yet sent one complete frame. */
   Micros firstFrame;
   /** For one that has been answered and has nothing here. */
@@ -54,8 +61,9 @@ class Streams {
   Streams(const Streams&) = delete;
   Streams& operator=(const Streams&) = delete;
 
-  /** From here on this descriptor is ours, and this client's; `early` was read of it before. */
-  void adopt(uint32_t socket, int fd, const Endpoint& client, const uint8_t* early, uint32_t length, Micros now);
+  /** From here on this descriptor is ours, and this client's; `early` was read of it before. Over TLS if there is an `end`. */
+  void adopt(uint32_t socket, int fd, const Endpoint& client, const uint8_t* early, uint32_t length, std::unique_ptr<TlsEnd> end,
+             Micros now);
   /** Epoll says that something is up with one of them: it is in turn from here on. */
   void stir(uint32_t index, uint32_t events);
   bool areReady() const { return !ready_.empty(); }
@@ -98,8 +106,9 @@ class Streams {
     /** What came of the next frame, and how much is missing of it, as far as that is known. */
     Chain held;
     uint32_t missing;
-    /** The rest of what the socket took a part of; then what waits, each frame behind its length. */
+    /** What has to leave next, as it leaves: the rest of what the socket took a part of, and what TLS itself says. */
     Chain begun;
+    /** Each frame behind its length. */
     Chain answers;
     Chain media;
     /** Of what waits for `flush`, plus one. */
@@ -107,6 +116,10 @@ class Streams {
     /** Since when no complete frame has come. */
     Micros since;
     Micros usedUntil;
+    /** The handshake of TLS is not done. */
+    bool isShaking;
+    /** What is held came before it was ours, and is records of TLS. */
+    bool holdsRecords;
     bool hasHeard;
     bool hasRelay;
     bool hadRelay;
@@ -141,8 +154,13 @@ class Streams {
   Stream* find(uint32_t socket);
   const Stream* find(uint32_t socket) const { return const_cast<Streams*>(this)->find(socket); }
   bool isStrangers(const Stream& stream) const { return !stream.hasRelay && now_ >= stream.usedUntil; }
+  uint32_t indexOf(const Stream& stream) const { return static_cast<uint32_t>(&stream - &streams_[0]); }
+  TlsEnd* endOf(const Stream& stream) const { return ends_[indexOf(stream)].get(); }
   void enqueue(Stream& stream);
+  void shake(Stream& stream);
   void read(Stream& stream);
+  void arrived(Stream& stream, uint8_t* room, uint32_t length);
+  void open(Stream& stream, TlsEnd& end, const uint8_t* came, uint32_t length, uint8_t* room);
   void cut(Stream& stream, uint8_t* bytes, uint32_t length);
   void cutFrames(Stream& stream, uint32_t socket, uint8_t* bytes, uint32_t length);
   void hold(Stream& stream, const uint8_t* bytes, uint32_t length, uint32_t missing);
@@ -154,12 +172,16 @@ class Streams {
   void trim(Stream& stream);
   void drain(Stream& stream);
   uint32_t gather(Chain& chain, uint8_t* to, uint32_t room);
-  /** Returns how many bytes the socket took. */
-  size_t put(Stream& stream, iovec* pieces, unsigned count);
+  bool finishLater(Stream& stream, const uint8_t* bytes, uint32_t length);
+  size_t put(Stream& stream, const iovec* pieces, unsigned count);
+  size_t putSealed(Stream& stream, TlsEnd& end, const iovec* pieces, unsigned count);
+  size_t putAsIs(Stream& stream, const iovec* pieces, unsigned count);
+  void putRecords(Stream& stream);
   void letGo(Stream& stream);
   void sayEnded(Stream& stream);
   void end(Stream& stream);
   void close(Stream& stream);
+  void sayGoodbye(Stream& stream);
 
   static constexpr unsigned mostPending = 4096;
   /** More than is ever held of what came. */
@@ -169,6 +191,14 @@ class Streams {
   const StreamLimits limits_;
   const int epoll_;
   Span<Stream> streams_;
+  /** By index, of those on TLS. */
+  std::vector<std::unique_ptr<TlsEnd>> ends_;
+  /** Those that are shaking hands, the oldest first, and until when packets come before them. */
+  std::vector<uint32_t> shaking_;
+  int64_t restsUntil_ = 0;
+  /** What TLS has to say of what came or is to be sent; and a record's payload. */
+  std::vector<uint8_t> records_;
+  Span<uint8_t> payload_{TlsEnd::mostPayloadBytes};
   Blocks blocks_;
   Span<Pending> pending_{mostPending};
   uint32_t pendingCount_ = 0;

@@ -8,6 +8,7 @@
 namespace sluice {
 
 std::unique_ptr<TlsEnd> TlsEnd::make(std::shared_ptr<const Credentials> credentials) {
+  if (!credentials) return nullptr;
   std::unique_ptr<TlsEnd> end(new TlsEnd(std::move(credentials)));
   end->ssl_ = end->credentials_->newServer(Credentials::Transport::stream);
   BIO* const bio = end->ssl_ ? BIO_new(method()) : nullptr;

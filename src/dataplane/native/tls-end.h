@@ -18,7 +18,7 @@ class TlsEnd {
   /** That an end may have kept of what came before: no more than a record. */
   static constexpr uint32_t mostKeptBytes = mostPayloadBytes + 2048;
 
-  /** nullptr for want of memory. */
+  /** nullptr for want of memory, or of credentials. */
   static std::unique_ptr<TlsEnd> make(std::shared_ptr<const Credentials> credentials);
   TlsEnd(const TlsEnd&) = delete;
   TlsEnd& operator=(const TlsEnd&) = delete;

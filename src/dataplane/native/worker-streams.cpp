@@ -34,7 +34,10 @@ void Worker::adopt(const Command& command, const uint8_t* early) {
     StreamSurroundings& around = *this;
     streams_ = std::make_unique<Streams>(around, shared_.streams, epoll_);
   }
-  streams_->adopt(command.socket, command.fd, command.client.peer, early, command.length, now_);
+  auto end = command.isSecure ? TlsEnd::make(shownCredentials()) : nullptr;
+  const bool isLost = command.isSecure && !end;
+  streams_->adopt(command.socket, command.fd, command.client.peer, early, command.length, std::move(end), now_);
+  if (isLost) streams_->hangUp(command.socket);
 }
 
 void Worker::toStream(const Leg& to, const Endpoint& peer, const Payload& payload, const Account& account) {
@@ -86,12 +89,13 @@ bool Worker::streamEnded(uint32_t socket) {
   return true;
 }
 
-bool Worker::streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length) {
+bool Worker::streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length, std::unique_ptr<TlsEnd>& end) {
   Record* const record = reserveUp(ringOfStreams, UpKind::released, {}, sizeof fd + length);
   if (!record) return false;
   record->socket = socket;
   std::memcpy(record->bytes(), &fd, sizeof fd);
   std::memcpy(record->bytes() + sizeof fd, early, length);
+  if (end) shared_.ends.keep(socket, std::move(end));
   commitUp(ringOfStreams);
   return true;
 }

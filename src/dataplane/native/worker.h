@@ -149,7 +149,7 @@ class Worker : private DtlsSurroundings, private StreamSurroundings {
   void obeyBefore() override { obey(); }
   void framed(uint32_t socket, const Endpoint& from, uint8_t* bytes, uint32_t length) override;
   bool streamEnded(uint32_t socket) override;
-  bool streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length) override;
+  bool streamReleased(uint32_t socket, int fd, const uint8_t* early, uint32_t length, std::unique_ptr<TlsEnd>& end) override;
   void lost(uint64_t frames) override { counters_.drop(Drop::congested, frames); }
 
   void obey();

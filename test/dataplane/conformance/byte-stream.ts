@@ -8,11 +8,14 @@ import { closeOf, until } from "../rig.ts";
 export class ByteStream {
   readonly socket: Socket;
   readonly closed: Promise<unknown>;
+  readonly #carrier: Socket;
   #got = Buffer.alloc(0);
   hasEnded = false;
 
-  constructor(socket: Socket) {
+  /** What carries it is something else if it is within TLS. */
+  constructor(socket: Socket, carrier = socket) {
     this.socket = socket;
+    this.#carrier = carrier;
     this.closed = closeOf(socket);
     socket.on("error", () => {});
     socket.on("end", () => {
@@ -29,6 +32,12 @@ export class ByteStream {
     const taken = this.#got.subarray(0, bytes);
     this.#got = this.#got.subarray(bytes);
     return taken.toString("latin1");
+  }
+
+  /** Nobody is to take what has come for all that there was to come. */
+  break(): void {
+    this.#carrier.resetAndDestroy();
+    this.socket.destroy();
   }
 
   get isEmpty(): boolean {

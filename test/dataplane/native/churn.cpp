@@ -1,10 +1,12 @@
 // The engine with all its threads, without Node, under ThreadSanitizer or AddressSanitizer: relay ports are opened and
-// closed, streams begin and end, and routes come and go while packets arrive, and ICMP errors. ./churn SECONDS THREADS; it
-// fails if nothing comes through, or if the kernel gives a client's packets to another thread than his.
+// closed, streams begin and end, half of them over TLS, and routes come and go while packets arrive, and ICMP errors.
+// ./churn SECONDS THREADS CERTIFICATE KEY; it fails if nothing comes through, or if the kernel gives a client's packets to
+// another thread than his.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "tls-client.h"
 
 using namespace sluice;
 
@@ -93,9 +96,13 @@ class World {
   std::atomic<uint16_t> relayPorts[slots] = {};
   /** Ends of streams, 0 for none. Those that are to end are closed by whoever writes to them. */
   std::atomic<int> streams[slots] = {};
+  /** nullptr for plain ones. Not to be changed while there is a stream. */
+  std::unique_ptr<TlsClient> tls[slots];
   std::atomic<bool> isEnding[slots] = {};
   std::atomic<uint64_t> received{0};
   std::atomic<uint64_t> streamed{0};
+  /** Over TLS, and as far as frames. */
+  std::atomic<uint64_t> secured{0};
 
  private:
   void turn() {
@@ -127,19 +134,30 @@ class World {
       return all;
     }();
     const size_t length = 1 + static_cast<size_t>(std::rand()) % 200;
-    const ssize_t written = ::send(stream, &frames[said_[i]], std::min(length, frames.size() - said_[i]), MSG_NOSIGNAL);
+    if (tls[i] && std::rand() % 64 == 0) tls[i]->changeKeys();
+    const size_t left = frames.size() - said_[i];
+    const ssize_t written = say(i, &frames[said_[i]], isHeard_[i] ? std::min(length, left) : left);
+    isHeard_[i] = written > 0;
     if (written > 0) said_[i] = (said_[i] + static_cast<size_t>(written)) % frames.size();
     uint8_t bytes[4096];
     if (i % 2 == 0)
-      while (::read(stream, bytes, sizeof bytes) > 0) streamed++;
+      while ((tls[i] ? tls[i]->receive(bytes, sizeof bytes) : ::read(stream, bytes, sizeof bytes)) > 0) streamed++;
     if (!isEnding[i]) return;
+    if (tls[i] && tls[i]->isShaken()) secured++;
     ::close(stream);
     said_[i] = 0;
+    isHeard_[i] = false;
     isEnding[i] = false;
     streams[i] = 0;
   }
 
+  ssize_t say(uint32_t i, const uint8_t* bytes, size_t length) {
+    return tls[i] ? tls[i]->send(bytes, length) : ::send(streams[i], bytes, length, MSG_NOSIGNAL);
+  }
+
   size_t said_[slots] = {};
+  /** Whether the last was taken; else no less is to be tried again, as TLS wants it. */
+  bool isHeard_[slots] = {};
   const Endpoint listener_;
   std::atomic<bool> isOver_{false};
   std::thread thread_;
@@ -162,12 +180,12 @@ void fill(CommandQueue& queue) {
   require(list.commands.size() == taken + 2 && pushPacket(), "no room after all were taken");
 }
 
-void churn(double seconds, unsigned workers, bool byRing) {
+void churn(double seconds, unsigned workers, bool byRing, std::shared_ptr<const Credentials> credentials) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * seconds));
   std::vector<Counters> counters(workers);
   std::vector<Usage> usage(slots);
-  const StreamLimits streams{.streams = slots, .waitingBytes = 256 * 1024, .firstFrame = 1'000'000, .strangerIdle = 1'000'000,
-                             .idle = 1'000'000};
+  const StreamLimits streams{.streams = slots, .waitingBytes = 256 * 1024, .handshakes = 3, .handshake = 1'000'000,
+                             .firstFrame = 1'000'000, .strangerIdle = 1'000'000, .idle = 1'000'000};
   Engine::Options options{.workers = workers, .relays = slots, .ways = 256, .buckets = 2, .shortcuts = {true, true},
                           .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .streams = streams, .counters = counters.data(),
                           .usage = usage.data(), .joined = nullptr, .ownedClock = nullptr, .wake = [](void*) {}, .wakeContext = nullptr};
@@ -182,6 +200,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
     }
   }
   engine.flush(0, false);
+  engine.show(std::move(credentials));
   const int listener = engine.listen(0, loopback(0), false);
   require(listener > 0, "listen");
   engine.flush(0, true);
@@ -203,12 +222,14 @@ void churn(double seconds, unsigned workers, bool byRing) {
   const auto begin = [&](uint32_t i) {
     const Pair pair = openStream();
     const uint8_t early[] = {0, 1, 0, 0};
+    const bool isSecure = i % 4 < 2;
     const uint8_t rest[] = {0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-    [[maybe_unused]] const ssize_t written = ::send(pair.ours, rest, sizeof rest, MSG_NOSIGNAL);
-    isStreaming[i] = engine.adopt(numbers[i], pair.theirs, world.clients[i].at, early, sizeof early) == 0;
+    [[maybe_unused]] const ssize_t written = isSecure ? 0 : ::send(pair.ours, rest, sizeof rest, MSG_NOSIGNAL);
+    isStreaming[i] = engine.adopt(numbers[i], pair.theirs, world.clients[i].at, early, isSecure ? 0 : sizeof early, isSecure) == 0;
     ::close(pair.theirs);
     if (isStreaming[i]) adopted++;
     engine.tell(numbers[i], {.kind = Command::Kind::ownStream, .hasRelay = true});
+    world.tls[i] = isSecure ? std::make_unique<TlsClient>(pair.ours) : nullptr;
     world.streams[i] = pair.ours;
   };
   const auto hear = [&](Record& record) {
@@ -222,6 +243,7 @@ void churn(double seconds, unsigned workers, bool byRing) {
       int fd;
       std::memcpy(&fd, record.bytes(), sizeof fd);
       ::close(fd);
+      engine.dropEnd(record.socket);
     }
     engine.tell(record.socket, {.kind = Command::Kind::hangUp});
     if (record.socket != numbers[i]) return;
@@ -290,15 +312,17 @@ void churn(double seconds, unsigned workers, bool byRing) {
   for (Counters& each : counters)
     require(std::atomic_ref(each.strays).load() == 0, "the kernel steers otherwise than the threads");
   engine.stop();
-  std::printf("%lu relay ports opened, %lu packets received, %lu errors, %lu streams adopted, %lu reads of them\n", lives,
-              world.received.load(), errors, adopted, world.streamed.load());
+  std::printf("%lu relay ports opened, %lu packets received, %lu errors, %lu streams adopted, %lu of them secured, %lu reads\n", lives,
+              world.received.load(), errors, adopted, world.secured.load(), world.streamed.load());
 }
 
 int main(int, char** arguments) {
+  // OpenSSL writes without regard to that.
+  signal(SIGPIPE, SIG_IGN);
   {
     CommandQueue queue;
     fill(queue);
   }
   for (const bool byRing : {true, false})
-    churn(std::atof(arguments[1]), static_cast<unsigned>(std::atoi(arguments[2])), byRing);
+    churn(std::atof(arguments[1]), static_cast<unsigned>(std::atoi(arguments[2])), byRing, credentialsOf(arguments[3], arguments[4]));
 }

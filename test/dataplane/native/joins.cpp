@@ -1,10 +1,11 @@
-// Joined connections under ThreadSanitizer or AddressSanitizer, without Node: pairs come and go while bytes pass both ways.
-// ./joins SECONDS THREADS; it fails if one arrives changed, is lost on the way to an end that was heard of, or if a pair's
-// end is not told of once.
+// Joined connections under ThreadSanitizer or AddressSanitizer, without Node: pairs come and go while bytes pass both ways,
+// of some clients over TLS. ./joins SECONDS THREADS CERTIFICATE KEY; it fails if one arrives changed, is lost on the way to
+// an end that was heard of, or if a pair's end is not told of once.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "engine.h"
+#include "tls-client.h"
 
 using namespace sluice;
 
@@ -53,6 +55,16 @@ struct Side {
   uint32_t sendKey, receiveKey;
   uint64_t toSend, sent, received;
   bool hasEnded;
+  std::unique_ptr<TlsClient> tls;
+
+  ssize_t say(const uint8_t* bytes, size_t length) {
+    return tls ? tls->send(bytes, length) : send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+  ssize_t hear(uint8_t* bytes, size_t room) { return tls ? tls->receive(bytes, room) : recv(fd, bytes, room, MSG_DONTWAIT); }
+  void sayEnd() {
+    if (tls) tls->end();
+    else shutdown(fd, SHUT_WR);
+  }
 
   /** False when there is nothing more to do: it has sent all and heard the end, or was broken off. */
   bool turn() {
@@ -60,12 +72,13 @@ struct Side {
     if (sent < toSend) {
       const size_t wanted = std::min<uint64_t>(sizeof bytes, toSend - sent);
       for (size_t i = 0; i < wanted; i++) bytes[i] = byteAt(sent + i, sendKey);
-      const ssize_t count = send(fd, bytes, wanted, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (tls && std::rand() % 8 == 0) tls->changeKeys();
+      const ssize_t count = say(bytes, wanted);
       if (count < 0 && errno != EAGAIN) return false;
       if (count > 0) sent += static_cast<uint64_t>(count);
-      if (sent == toSend) shutdown(fd, SHUT_WR);
+      if (sent == toSend) sayEnd();
     }
-    const ssize_t count = hasEnded ? -1 : recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    const ssize_t count = hasEnded ? -1 : hear(bytes, sizeof bytes);
     if (!hasEnded && count < 0 && errno != EAGAIN) return false;
     for (ssize_t i = 0; i < count; i++, received++) require(bytes[i] == byteAt(received, receiveKey), "another byte came");
     if (count == 0) hasEnded = true;
@@ -82,7 +95,8 @@ struct Pair {
 
 class Churn {
  public:
-  Churn(unsigned workers, bool byRing) : counters_(workers), usage_(1), joined_(slots) {
+  Churn(unsigned workers, bool byRing, std::shared_ptr<const Credentials> credentials)
+      : credentials_(std::move(credentials)), counters_(workers), usage_(1), joined_(slots) {
     Engine::Options options{.workers = workers, .relays = 1, .ways = 16, .buckets = 1, .shortcuts = {true, true},
                             .replies = {.intervalNanos = 10'000, .burst = 100}, .byRing = byRing, .streams = {.streams = 1}, .counters = counters_.data(),
                             .usage = usage_.data(), .joined = joined_.data(), .ownedClock = nullptr, .wake = [](void*) {},
@@ -127,11 +141,29 @@ class Churn {
       // The first of it was read before.
       const uint64_t early = std::min<uint64_t>(side.toSend, static_cast<uint64_t>(std::rand()) % 20'000);
       for (; side.sent < early; side.sent++) order.early[end].push_back(byteAt(side.sent, side.sendKey));
-      if (side.sent == side.toSend) shutdown(side.fd, SHUT_WR);
+      if (end == 0 && slot % 4 < 2) order.tls = secure(side, pair->hulls[end]);
+      if (side.sent == side.toSend) side.sayEnd();
     }
     if (slot % 2 == 0) order.limits.buckets[order.limits.count++] = 0;
-    require(engine_->join(std::move(order)) == 0, "join");
+    require(engine_->join(std::move(order), 0) == 0, "join");
     pairs_[slot] = std::move(pair);
+  }
+
+  /** The server's end, once hands are shaken. */
+  std::unique_ptr<TlsEnd> secure(Side& side, int theirs) {
+    fcntl(side.fd, F_SETFL, O_NONBLOCK);
+    side.tls = std::make_unique<TlsClient>(side.fd);
+    auto end = TlsEnd::make(credentials_);
+    std::vector<uint8_t> plain(65'536 + TlsEnd::mostKeptBytes), records;
+    uint8_t came[65'536];
+    while (!side.tls->shakeHands() || !end->isShaken()) {
+      const ssize_t count = recv(theirs, came, sizeof came, MSG_DONTWAIT);
+      if (count > 0) end->open(came, static_cast<uint32_t>(count), plain.data(), records);
+      require(!end->isBroken(), "no handshake");
+      if (!records.empty()) require(send(theirs, records.data(), records.size(), 0) > 0, "send");
+      records.clear();
+    }
+    return end;
   }
 
   void turn() {
@@ -149,7 +181,7 @@ class Churn {
     const int fd = pairs_[slot]->sides[0].fd;
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &atOnce, sizeof atOnce);
     close(fd);
-    pairs_[slot]->sides[0] = {-1, 0, 0, 0, 0, 0, true};
+    pairs_[slot]->sides[0] = {-1, 0, 0, 0, 0, 0, true, nullptr};
     // Of a reset that comes when nothing may be sent to us, TCP need not hear.
     engine_->breakOffJoin(slot);
   }
@@ -180,6 +212,7 @@ class Churn {
     }
   }
 
+  const std::shared_ptr<const Credentials> credentials_;
   std::vector<Counters> counters_;
   std::vector<Usage> usage_;
   std::vector<Usage> joined_;
@@ -191,6 +224,8 @@ class Churn {
 }  // namespace
 
 int main(int, char** arguments) {
+  // OpenSSL writes without regard to that.
+  signal(SIGPIPE, SIG_IGN);
   for (const bool byRing : {true, false})
-    Churn(static_cast<unsigned>(std::atoi(arguments[2])), byRing).run(std::atof(arguments[1]));
+    Churn(static_cast<unsigned>(std::atoi(arguments[2])), byRing, credentialsOf(arguments[3], arguments[4])).run(std::atof(arguments[1]));
 }
