@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import load from "node-gyp-build";
-import { type Challenge, type Hmac, type Transport, Unavailable } from "../contract.ts";
+import { type Challenge, type Transport, Unavailable } from "../contract.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 
@@ -87,8 +87,8 @@ export interface Engine {
   show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
   /** Has first Allocate requests answered so, or handed up. False if threads cannot write as much. */
   challenge(challenge: Challenge | undefined): boolean;
-  /** `parts`: three at most. */
-  hmac: Hmac;
+  /** Fills `to`: 20 bytes by SHA-1, 32 by SHA-256. `parts`: three at most. */
+  writeHmac(to: Uint8Array, key: Uint8Array, ...parts: readonly Uint8Array[]): void;
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /**
@@ -197,7 +197,7 @@ const engineMethods: Readonly<Record<keyof Engine, true>> = {
   listen: true,
   show: true,
   challenge: true,
-  hmac: true,
+  writeHmac: true,
   admit: true,
   adopt: true,
   ownStream: true,

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import type { PlaneAbilities, PlaneOptions, SocketId } from "../contract.ts";
+import { digestBytes } from "../stun/hmac.ts";
 import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
 import { type Engine, type EngineOptions, transports } from "./native-addon.ts";
@@ -64,7 +65,11 @@ export function abilitiesOf(
     movesAmong: [transports],
     dontFragment: transports,
     hasRoom,
-    hmac: (algorithm, key, ...parts) => engine.hmac(algorithm, key, ...parts),
+    hmac(algorithm, key, ...parts) {
+      const mac = Buffer.allocUnsafe(digestBytes[algorithm]);
+      engine.writeHmac(mac, key, ...parts);
+      return mac;
+    },
     challenges: mayEnter === undefined,
   };
 }

@@ -7,7 +7,7 @@ export type HashAlgorithm = "sha1" | "sha256";
 
 /** What both hash functions take in at a time. */
 const blockBytes = 64;
-const digestBytes: Readonly<Record<HashAlgorithm, number>> = { sha1: 20, sha256: 32 };
+export const digestBytes: Readonly<Record<HashAlgorithm, number>> = { sha1: 20, sha256: 32 };
 
 /** Over these parts as one message. */
 export function hmac(algorithm: HashAlgorithm, key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer {

@@ -66,8 +66,10 @@ function macOf(
   length: number,
   { key, algorithm, hmac = hmacOfHashes }: Integrity,
 ): Buffer {
+  const bodyBytes = at + 4 + length - headerBytes;
+  if (message.readUInt16BE(2) === bodyBytes) return hmac(algorithm, key, message.subarray(0, at));
   const start = Buffer.from(message.subarray(0, 4));
-  start.writeUInt16BE(at + 4 + length - headerBytes, 2);
+  start.writeUInt16BE(bodyBytes, 2);
   return hmac(algorithm, key, start, message.subarray(4, at));
 }
 

@@ -3,7 +3,6 @@
 
 #include "arguments.h"
 #include "engine.h"
-#include "hmac.h"
 #include "judge-binding.h"
 #include "loopback-pair.h"
 
@@ -20,7 +19,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::listen>("listen"),
                            InstanceMethod<&EngineBinding::show>("show"),
                            InstanceMethod<&EngineBinding::challenge>("challenge"),
-                           InstanceMethod<&EngineBinding::hmac>("hmac"),
+                           InstanceMethod<&EngineBinding::writeHmac>("writeHmac"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::adopt>("adopt"),
                            InstanceMethod<&EngineBinding::dropEnd>("dropEnd"),
@@ -153,17 +152,12 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
     return Napi::Boolean::New(info.Env(), engine_->challenge(challengeOf(info[0])));
   }
 
-  /** "sha1" or "sha256", key, parts of the text: three at most. Needs no thread. */
-  Napi::Value hmac(const Napi::CallbackInfo& info) {
-    const bool isSha256 = textOf(info[0]) == "sha256";
-    const auto bytesAt = [&](size_t at) -> Bytes {
-      if (at >= info.Length()) return {};
-      const auto bytes = info[at].As<Napi::Uint8Array>();
-      return {bytes.Data(), bytes.ByteLength()};
-    };
-    uint8_t mac[sha256Bytes];
-    (isSha256 ? hmacSha256 : hmacSha1)(mac, bytesAt(1), {bytesAt(2), bytesAt(3), bytesAt(4)});
-    return Napi::Buffer<uint8_t>::Copy(info.Env(), mac, isSha256 ? sha256Bytes : sha1Bytes);
+  /** Where to: 20 bytes for SHA-1, 32 for SHA-256; key, parts of the text: three at most. Needs no thread. */
+  void writeHmac(const Napi::CallbackInfo& info) {
+    const Bytes to = viewOf(info[0]);
+    const auto partAt = [&](size_t at) { return at < info.Length() ? viewOf(info[at]) : Bytes{}; };
+    const auto write = to.size() == sha256Bytes ? hmacSha256 : to.size() == sha1Bytes ? hmacSha1 : nullptr;
+    if (write) write(const_cast<uint8_t*>(to.data()), viewOf(info[1]), {partAt(2), partAt(3), partAt(4)});
   }
 
   /** Session, listener, address and port of the client, its ClientHello. Returns whether its thread will see to it. */
@@ -258,10 +252,9 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   /** A leg, of which the socket is what it leaves by; the bytes, and whether they must not be fragmented. */
   Napi::Value send(const Napi::CallbackInfo& info) {
     const Leg to = legOf(info, 0);
-    const auto bytes = info[legArguments].As<Napi::Uint8Array>();
+    const Bytes bytes = viewOf(info[legArguments]);
     const bool dontFragment = info[legArguments + 1].As<Napi::Boolean>();
-    return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()),
-                                                        dontFragment));
+    return Napi::Boolean::New(info.Env(), engine_->send(to.socket, to, bytes.data(), static_cast<uint32_t>(bytes.size()), dontFragment));
   }
 
   /** Socket, address and port of the sender, bytes, hops. */

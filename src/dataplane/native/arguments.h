@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "challenge.h"
+#include "hmac.h"
 #include "table.h"
 
 namespace sluice {
@@ -37,6 +38,14 @@ inline Leg legOf(const Napi::CallbackInfo& info, size_t at) {
           static_cast<uint8_t>(uint32Of(info[at + 5]))};
 }
 inline constexpr size_t legArguments = 6;
+
+/** Of a Uint8Array, for as long as the call from JavaScript lasts. One question for both: each costs as much as a short hash. */
+inline Bytes viewOf(const Napi::Value& value) {
+  size_t length = 0;
+  void* data = nullptr;
+  napi_get_typedarray_info(value.Env(), value, nullptr, &length, &data, nullptr, nullptr);
+  return {static_cast<const uint8_t*>(data), length};
+}
 
 inline std::vector<uint8_t> bytesOf(const Napi::Value& value) {
   const auto bytes = value.As<Napi::Uint8Array>();
