@@ -1,4 +1,4 @@
-// Keys for message integrity: RFC 8489 sections 9.1.1 (short-term), 9.2.2 and 18.5.1 (long-term), 14.4 (USERHASH).
+// Keys for message integrity: RFC 8489 sections 9.2.2 and 18.5.1 (long-term), 14.4 (USERHASH).
 
 import { createHash } from "node:crypto";
 
@@ -21,10 +21,6 @@ export function longTermKey(
   return createHash(algorithm)
     .update(`${username}:${opaqueString(realm)}:${opaqueString(password)}`)
     .digest();
-}
-
-export function shortTermKey(password: string): Uint8Array {
-  return Buffer.from(opaqueString(password));
 }
 
 /** What USERHASH carries in place of the username, 32 bytes. */
