@@ -40,23 +40,7 @@ export interface ConnectionOptions {
   readonly report: (fact: ConnectionFact) => void;
   /** From 0 up to, but without, 1: spreads the reconnects of many components. */
   readonly random?: () => number;
-  readonly timing?: Partial<Timing>;
   readonly limits?: Partial<Limits>;
-}
-
-/** All in seconds. */
-interface Timing {
-  /** From the first packet to the end of the handshake. */
-  readonly handshake: number;
-  readonly firstRetry: number;
-  /** Retries wait twice as long each time, up to this long. Also the pace of retries while refused. */
-  readonly lastRetry: number;
-  /** Silence after which the server is pinged. */
-  readonly idle: number;
-  /** For an answer to any of the pings. */
-  readonly ping: number;
-  /** For the server to close its stream when we close ours. */
-  readonly farewell: number;
 }
 
 interface Limits extends StanzaLimits {
@@ -66,7 +50,18 @@ interface Limits extends StanzaLimits {
   readonly unsent: number;
 }
 
-const defaultTiming: Timing = { handshake: 15, firstRetry: 1, lastRetry: 60, idle: 60, ping: 20, farewell: 2 };
+/** From the first packet to the end of the handshake. */
+const handshakeSeconds = 15;
+const firstRetrySeconds = 1;
+/** Retries wait twice as long each time, up to this long. Also the pace of retries while refused. */
+const lastRetrySeconds = 60;
+/** Silence after which the server is pinged. */
+const idleSeconds = 60;
+/** For an answer to any of the pings. */
+const pingSeconds = 20;
+/** For the server to close its stream when we close ours. */
+const farewellSeconds = 2;
+
 const defaultLimits: Limits = { characters: 512 * 1024, depth: 64, queued: 64, unsent: 8 * 1024 * 1024 };
 
 const pings = 10;
@@ -88,7 +83,6 @@ interface Waiting {
 
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #timing: Timing;
   readonly #limits: Limits;
   readonly #questions = new Questions();
   #health: Health = { state: "offline", reason: "not started" };
@@ -104,7 +98,6 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#timing = { ...defaultTiming, ...options.timing };
     this.#limits = { ...defaultLimits, ...options.limits };
   }
 
@@ -149,7 +142,7 @@ export class Connection {
     const gone = once(entity.socket, "close");
     const leave = () => this.#lose(entity, new Error("stopped"));
     if (this.#health.state === "online") {
-      this.#after(this.#timing.farewell, leave);
+      this.#after(farewellSeconds, leave);
       entity.write("</stream:stream>").catch(leave);
     } else leave();
     await gone;
@@ -161,7 +154,7 @@ export class Connection {
     // The library hashes the secret as Latin-1; servers hash its UTF-8 bytes.
     const password = Buffer.from(secret, "utf8").toString("latin1");
     const entity = component({ service, domain, password });
-    entity.timeout = this.#timing.handshake * 1000;
+    entity.timeout = handshakeSeconds * 1000;
     entity.reconnect.stop();
     // Its own answers to IQs.
     entity.removeAllListeners("element");
@@ -181,7 +174,7 @@ export class Connection {
 
     this.#entity = entity;
     if (this.#health.state !== "refused") this.#become("connecting", "");
-    this.#after(this.#timing.handshake, () => this.#lose(entity, new Error("the server did not answer in time")));
+    this.#after(handshakeSeconds, () => this.#lose(entity, new Error("the server did not answer in time")));
     // Not its `start`, which leaves a rejected promise to nobody when the stream fails while it opens.
     entity
       .connect(service)
@@ -215,8 +208,7 @@ export class Connection {
 
   /** `advice` is there for who is refused. */
   #retry(reason: string, advice: string | undefined): void {
-    const { firstRetry, lastRetry } = this.#timing;
-    const pause = advice ? lastRetry : Math.min(lastRetry, firstRetry * 2 ** this.#failures);
+    const pause = advice ? lastRetrySeconds : Math.min(lastRetrySeconds, firstRetrySeconds * 2 ** this.#failures);
     this.#failures += 1;
     const random = this.#options.random ?? Math.random;
     this.#after(pause * (0.5 + random() / 2), () => this.#connect());
@@ -263,9 +255,9 @@ export class Connection {
    */
   #watch(entity: Entity): void {
     this.#hasHeard = false;
-    this.#after(this.#timing.idle, async () => {
+    this.#after(idleSeconds, async () => {
       this.#failures = 0;
-      const patience = this.#timing.ping / pings;
+      const patience = pingSeconds / pings;
       for (let asked = 0; asked < pings && !this.#hasHeard && entity === this.#entity; asked += 1) {
         await this.request(this.#options.server, "get", ping(), patience).catch(() => {});
       }
