@@ -18,8 +18,8 @@ export interface Subject {
   readonly secret?: string;
   /** Addresses of this machine that peers bind; the server may reach them. Two of IPv4, to tell permissions apart. */
   readonly peerAddresses: readonly string[];
-  /** How clients that would come by plain UDP come instead, such as over DTLS. */
-  readonly connectDatagrams?: Connect;
+  /** How clients that would come by plain UDP or TCP come instead, such as over DTLS. */
+  readonly connect?: Partial<Record<Transport, Connect>>;
 }
 
 export interface Allocation {
@@ -78,7 +78,7 @@ export class Bench {
 
   async client({ transport = "udp", server, credential }: ClientOptions = {}): Promise<Client> {
     const who = [server ?? this.server, credential ?? this.credential] as const;
-    return this.#keep(await Client.open(transport, ...who, this.#usedPorts, this.subject.connectDatagrams));
+    return this.#keep(await Client.open(transport, ...who, this.#usedPorts, this.subject.connect));
   }
 
   /** A peer on the nth given address of a family. */

@@ -43,9 +43,9 @@ export class Client {
     server: wire.Endpoint,
     credential: Credential,
     usedPorts: Set<number>,
-    connectDatagrams: Connect = connectUdp,
+    { udp = connectUdp, tcp = connectTcp }: Partial<Record<Transport, Connect>> = {},
   ): Promise<Client> {
-    const connection = transport === "udp" ? await connectDatagrams(server, usedPorts) : await connectTcp(server);
+    const connection = await (transport === "udp" ? udp : tcp)(server, usedPorts);
     return new Client(connection, credential);
   }
 

@@ -3,7 +3,8 @@
 import { strict as assert } from "node:assert";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket as TcpSocket } from "node:net";
+import { connect as connectSecurely } from "node:tls";
 import { Inbox } from "./inbox.ts";
 import { TcpStream } from "./tcp-stream.ts";
 import { type ChannelData, type Endpoint, headerBytes, normalAddress, padded, type Reading, read } from "./wire.ts";
@@ -102,6 +103,17 @@ export async function localAddressTowards(server: Endpoint): Promise<string> {
 export async function connectTcp(server: Endpoint): Promise<Connection> {
   const socket = connect({ host: server.address, port: server.port, noDelay: true });
   await once(socket, "connect");
+  return streamConnection(socket, server);
+}
+
+/** The same within TLS, whatever certificate the server shows. */
+export async function connectTls(server: Endpoint): Promise<Connection> {
+  const socket = connectSecurely({ host: server.address, port: server.port, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  return streamConnection(socket.setNoDelay(true), server);
+}
+
+function streamConnection(socket: TcpSocket, server: Endpoint): Connection {
   const inbox = new Inbox<Frame>();
   let unread: Buffer = Buffer.alloc(0);
   const deframe = (chunk: Buffer) => {

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Bench, type ClientOptions, credentialSeconds, restCredential, type Subject } from "./bench.ts";
-import type { Connect } from "./connection.ts";
+import type { Connect, Transport } from "./connection.ts";
 
 export interface RunningServer {
   readonly subject: Subject;
@@ -48,13 +48,13 @@ function subjectAt(port: number): Subject {
 async function start(
   program: string,
   args: readonly string[],
-  connectDatagrams: Connect | undefined,
+  connect: Subject["connect"],
   configuration: (port: number, alternatePort: number) => string,
 ): Promise<RunningServer> {
   const folder = mkdtempSync(join(tmpdir(), "conformance-"));
   const file = join(folder, "configuration");
   const port = await freePort();
-  const subject = { ...subjectAt(port), ...(connectDatagrams ? { connectDatagrams } : {}) };
+  const subject = { ...subjectAt(port), ...(connect ? { connect } : {}) };
   writeFileSync(file, configuration(port, await freePort()));
   const child = spawn(program, [...args, file], {
     cwd: folder,
@@ -115,22 +115,26 @@ export interface SluiceOptions {
   /** Whether it has a second address and port (RFC 5780), which Sluice has off by default. */
   readonly natDiscovery?: boolean;
   readonly dataplane?: string;
-  /** DTLS in place of plain UDP. */
-  readonly dtls?: { readonly certificate: string; readonly key: string; readonly connect: Connect };
+  /** DTLS in place of plain UDP, and TLS in place of plain TCP. */
+  readonly secure?: {
+    readonly certificate: string;
+    readonly key: string;
+    readonly connect: Readonly<Record<Transport, Connect>>;
+  };
 }
 
 export function startSluice({
   natDiscovery = false,
   dataplane = "auto",
-  dtls,
+  secure,
 }: SluiceOptions = {}): Promise<RunningServer> {
   const addresses = hasIpv6() ? ["127.0.0.1", "[::1]"] : ["127.0.0.1"];
   const main = join(process.cwd(), "dist/main.js");
-  const datagrams = dtls ? "dtls" : "udp";
-  return start(process.execPath, [main, "serve", "--config"], dtls?.connect, (port, alternatePort) =>
+  const [datagrams, streams] = secure ? ["dtls", "tls"] : ["udp", "tcp"];
+  return start(process.execPath, [main, "serve", "--config"], secure?.connect, (port, alternatePort) =>
     JSON.stringify({
-      listen: addresses.flatMap((address) => [`${datagrams}://${address}:${port}`, `tcp://${address}:${port}`]),
-      ...(dtls ? { tls: { certificate: dtls.certificate, key: dtls.key } } : {}),
+      listen: addresses.flatMap((address) => [`${datagrams}://${address}:${port}`, `${streams}://${address}:${port}`]),
+      ...(secure ? { tls: { certificate: secure.certificate, key: secure.key } } : {}),
       secret,
       realm: "example.org",
       "relay-address": hasIpv6() ? ["127.0.0.1", "::1"] : ["127.0.0.1"],

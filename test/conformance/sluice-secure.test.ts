@@ -1,4 +1,4 @@
-// The requirements of the RFCs once more, with DTLS in place of plain UDP.
+// The requirements of the RFCs once more, with DTLS in place of plain UDP, and TLS in place of plain TCP.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { DtlsEnd } from "../dataplane/dtls-client.ts";
 import { obstacleToNative } from "../dataplane/native-obstacle.ts";
 import { needs } from "../interop/needs.ts";
 import { Bench } from "./bench.ts";
-import { type Connect, type Frame, frameOf } from "./connection.ts";
+import { type Connect, connectTls, type Frame, frameOf } from "./connection.ts";
 import { Inbox } from "./inbox.ts";
 import { notYet } from "./not-yet.ts";
 import { requirementGroups } from "./requirements.ts";
@@ -52,7 +52,7 @@ const needless = "The 401 to the shortest Allocate is at most 2.5 times as long"
 
 const isPossible = obstacleToNative() === undefined && needs("openssl");
 
-describe.runIf(isPossible)("over DTLS", () => {
+describe.runIf(isPossible)("over DTLS and TLS", () => {
   const usedPorts = new Set<number>();
   const folder = mkdtempSync(join(tmpdir(), "conformance-dtls-"));
   let server: RunningServer;
@@ -60,7 +60,10 @@ describe.runIf(isPossible)("over DTLS", () => {
   beforeAll(async () => {
     expect(inject("buildFaults")).toBe("");
     const { certificate, key } = makeCertificate(folder, ["relay.example.org"]);
-    server = await startSluice({ dataplane: "native", dtls: { certificate, key, connect } });
+    server = await startSluice({
+      dataplane: "native",
+      secure: { certificate, key, connect: { udp: connect, tcp: connectTls } },
+    });
   });
 
   afterAll(async () => {
