@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { mintCredential } from "../../src/turn/credentials.ts";
-import { Bench } from "../conformance/bench.ts";
+import { Bench, type Subject } from "../conformance/bench.ts";
 import { Client, type Credential } from "../conformance/client.ts";
+import { connectTls } from "../conformance/connection.ts";
 import { Peer } from "../conformance/peer.ts";
 import { connected, crossing } from "../conformance/rfc6062.ts";
 import { attribute, classOf, errorCodeOf, messageClass, xorAddresses } from "../conformance/wire.ts";
@@ -33,8 +34,12 @@ afterEach(async () => {
   }
 });
 
-async function startRelay(transport: "udp" | "tcp" | "any", further: object = {}): Promise<number> {
+type Door = "udp" | "tcp" | "tls";
+
+async function startRelay(transport: Door | "any", further: object = {}): Promise<number> {
+  const isSecure = transport === "tls" || transport === "any";
   const flags = {
+    ...(isSecure && { tls: makeCertificate(newFolder(), ["relay.example.org"]) }),
     listen: [`${transport}://${loopback}:0`],
     "relay-tcp": true,
     user: { alice: secret },
@@ -58,6 +63,10 @@ function block(milliseconds = 5000): { readonly isFree: () => boolean; readonly 
   return { isFree: () => said.some((word) => word !== "blocked"), said };
 }
 
+function waysTo(door: Door): NonNullable<Subject["connect"]> {
+  return door === "tls" ? { tcp: connectTls } : {};
+}
+
 interface Call {
   readonly client: Client;
   readonly peer: Peer;
@@ -65,9 +74,10 @@ interface Call {
 }
 
 /** An allocation with a channel to a peer, of a client that says `first` before anything else. */
-async function call(transport: "udp" | "tcp", port: number, credential: Credential, first = ""): Promise<Call> {
+async function call(door: Door, port: number, credential: Credential, first = ""): Promise<Call> {
   const peer = await Peer.open(loopback);
-  const client = await Client.open(transport, { address: loopback, port }, credential, new Set());
+  const transport = door === "udp" ? door : "tcp";
+  const client = await Client.open(transport, { address: loopback, port }, credential, new Set(), waysTo(door));
   open.push(peer, client.connection);
   if (first !== "") client.send(Buffer.from(first));
   const [relayed] = xorAddresses(await client.allocate(), attribute.xorRelayedAddress);
@@ -89,9 +99,9 @@ async function exchange({ client, peer, relayed }: Call, first: number): Promise
 }
 
 describe.runIf(obstacleToNative() === undefined)("with the event loop blocked for seconds", () => {
-  const transports = ["udp", "tcp"] as const;
+  const streams = needs("openssl") ? (["tcp", "tls"] as const) : (["tcp"] as const);
   const timeout = 40_000;
-  test.each(transports)(
+  test.each(["udp", ...streams] as const)(
     "media over %s goes on with no loss, and allocations end on time all the same",
     { timeout },
     async (transport) => {
@@ -128,15 +138,13 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
 
   const header = "PROXY TCP4 198.51.100.7 192.0.2.1 35552 3478\r\n";
   test.runIf(needs("openssl")).each([
-    ["a listener for any stream", "any", ""],
-    ["a listener behind a proxy", "tcp", header],
-    ["a listener for any stream behind a proxy", "any", header],
-  ] as const)("media of a client at %s goes on as well", { timeout }, async (_, transport, first) => {
-    const port = await startRelay(transport, {
-      ...(transport === "any" && { tls: makeCertificate(newFolder(), ["relay.example.org"]) }),
-      ...(first !== "" && { "proxy-protocol": { trusted: [loopback] } }),
-    });
-    const steady = await call("tcp", port, { username: "alice", password: secret }, first);
+    ["a listener for any stream", "any", "", "tcp"],
+    ["a listener for any stream, on TLS,", "any", "", "tls"],
+    ["a listener behind a proxy", "tcp", header, "tcp"],
+    ["a listener for any stream behind a proxy", "any", header, "tcp"],
+  ] as const)("media of a client at %s goes on as well", { timeout }, async (_, listener, first, door) => {
+    const port = await startRelay(listener, first !== "" ? { "proxy-protocol": { trusted: [loopback] } } : {});
+    const steady = await call(door, port, { username: "alice", password: secret }, first);
     await exchange(steady, 0);
     const { isFree, said } = block(1000);
     let packets = 0;
@@ -145,9 +153,10 @@ describe.runIf(obstacleToNative() === undefined)("with the event loop blocked fo
     expect(packets).toBeGreaterThan(100);
   });
 
-  test("what two joined connections carry goes on in both directions", { timeout: 40_000 }, async () => {
+  test.each(streams)("what is joined with a client on %s goes on in both directions", { timeout }, async (door) => {
     const bench = new Bench({
-      servers: [{ address: loopback, port: await startRelay("tcp") }],
+      connect: waysTo(door),
+      servers: [{ address: loopback, port: await startRelay(door) }],
       credentials: [{ username: "alice", password: secret }],
       peerAddresses: [loopback],
     });
