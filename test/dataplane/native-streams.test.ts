@@ -93,6 +93,29 @@ describe.runIf(isPossible).each(transports)("of a thread's room for streams over
     expect(rig.plane.counters().connections).toBe(calls.length + 1);
   });
 
+  test("what many say at once is nobody else's", async () => {
+    await open(megabyte);
+    const calls: Call[] = [];
+    while (calls.length < 40) calls.push(await call());
+    for (let round = 0; round < 10; round += 1) {
+      const said = calls.map(() => randomBytes(3000));
+      for (const [number, { client }] of calls.entries()) client.send(pad(channelData(channel, said[number] ?? "")));
+      for (const [number, { peer }] of calls.entries()) expect(await peer.next()).toEqual(said[number]);
+    }
+  });
+
+  test("what was for one that has gone does not reach who has his place", async () => {
+    await open(megabyte);
+    const former = await call();
+    await former.client.close();
+    await rig.next("hung-up");
+    const heir = await call();
+    former.peer.send("for the former", former.at);
+    await rig.expectDropped("no-permission", 1);
+    heir.peer.send("for the heir", heir.at);
+    expect(Buffer.from(await heir.client.next())).toEqual(channelData(channel, "for the heir"));
+  });
+
   test("who begin what they do not finish are hung up on when it is used up, and others are served", async () => {
     await open(megabyte);
     const other = await call();

@@ -200,6 +200,21 @@ export function describeStreams(make: Make): void {
       await nextDatagram();
     });
 
+    test("takes what was under way when it lost its relay port, but nothing long", async () => {
+      const on = await scene();
+      on.client.send(stun(1));
+      await nextDatagram();
+      rig.plane.perform({ do: "close-relay", relay: on.relay });
+      await until(() => rig.facts.length > 0);
+      on.client.send(pad(channelData(channel, Buffer.alloc(4096))));
+      on.client.send(stun(1));
+      await nextDatagram();
+      await rig.expectDropped("no-channel", 1);
+      on.client.send(channelData(channel, Buffer.alloc(4100)).subarray(0, 8));
+      await on.client.closed;
+      expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
+    });
+
     test("that ends is said to have hung up, its routes end, and writing to it is harmless", async () => {
       const on = await scene();
       bind(on);
