@@ -5,6 +5,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { type Millis, Unavailable } from "../contract.ts";
+import { reasonOf } from "../thrown.ts";
 
 /** Paths of PEM files. */
 export interface CertificateFiles {
@@ -75,7 +76,7 @@ export class Certificates {
         const stamp = await stampOf(files);
         return { files, stamp, certificate: await read(files) };
       } catch (cause) {
-        throw new Unavailable(`cannot use the certificate ${files.certificate}: ${reason(cause)}`, { cause });
+        throw new Unavailable(`cannot use the certificate ${files.certificate}: ${reasonOf(cause)}`, { cause });
       }
     });
     return new Certificates(await Promise.all(shown));
@@ -122,13 +123,13 @@ export class Certificates {
 
   async #renew(shown: Shown, which: "changed" | "all"): Promise<Renewal | undefined> {
     const { files, certificate: former } = shown;
-    const stamp = await stampOf(files).catch(reason);
+    const stamp = await stampOf(files).catch(reasonOf);
     if (which === "changed" && stamp === shown.stamp) return undefined;
     shown.stamp = stamp;
     try {
       shown.certificate = await read(files);
     } catch (error) {
-      return { files, failed: reason(error) };
+      return { files, failed: reasonOf(error) };
     }
     const failed = this.#shows.map((show) => show(this.certificates)).find((why) => why !== undefined);
     if (failed === undefined) return { files, certificate: shown.certificate };
@@ -146,8 +147,4 @@ async function read({ certificate, key, names }: CertificateFiles): Promise<Cert
 async function stampOf({ certificate, key }: CertificateFiles): Promise<string> {
   const stats = await Promise.all([certificate, key].map((path) => stat(path)));
   return stats.map(({ ino, size, mtimeMs }) => `${ino} ${size} ${mtimeMs}`).join();
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,6 +2,7 @@
 // are. The threads (native/dtls-sessions.h) have seen a cookie of everybody that they ask for here.
 
 import type { Endpoint, Millis, PlaneOptions, SocketId } from "../contract.ts";
+import { count } from "../counts.ts";
 import { hostOf } from "../stun/address.ts";
 import { HandUpBudget, type HandUpLimits } from "./hand-up-budget.ts";
 import { type Engine, firstSession } from "./native-addon.ts";
@@ -89,7 +90,7 @@ export class DtlsSessions {
     const session = { id: this.#options.newSocketId(), client, socket, host, hasSpoken: false };
     this.#bySocket.set(socket, session);
     this.#byId.set(session.id, session);
-    this.#count(host, 1);
+    count(this.#perHost, host, 1);
     return undefined;
   }
 
@@ -110,15 +111,9 @@ export class DtlsSessions {
     this.#bySocket.delete(socket);
     this.#byId.delete(session.id);
     this.#freeSockets.push(socket);
-    this.#count(session.host, -1);
+    count(this.#perHost, session.host, -1);
     if (!session.hasSpoken) return undefined;
     this.#spoken -= 1;
     return session;
-  }
-
-  #count(host: string, change: 1 | -1): void {
-    const count = (this.#perHost.get(host) ?? 0) + change;
-    if (count > 0) this.#perHost.set(host, count);
-    else this.#perHost.delete(host);
   }
 }

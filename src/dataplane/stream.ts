@@ -12,6 +12,7 @@ import {
   type SocketId,
   Unavailable,
 } from "../contract.ts";
+import { count } from "../counts.ts";
 import { hostOf } from "../stun/address.ts";
 import { type ArrivalLimits, Arrivals } from "./arrivals.ts";
 import type { Certificates } from "./certificates.ts";
@@ -177,8 +178,8 @@ export class Streams {
       socket.destroy();
       return;
     }
-    this.#count(host, 1);
-    const leave = () => this.#count(host, -1);
+    count(this.#perHost, host, 1);
+    const leave = () => count(this.#perHost, host, -1);
     socket.once("close", leave);
     enter({ client, socket, leave });
   }
@@ -276,12 +277,6 @@ export class Streams {
 
   get #isFull(): boolean {
     return this.#connections.size >= this.#options.limits.connections;
-  }
-
-  #count(host: string, change: 1 | -1): void {
-    const count = (this.#perHost.get(host) ?? 0) + change;
-    if (count > 0) this.#perHost.set(host, count);
-    else this.#perHost.delete(host);
   }
 }
 
