@@ -222,11 +222,11 @@ export function describeStreams(make: Make): void {
       expect(await rig.handed.next()).toEqual({ is: "hung-up", via: on.via });
       rig.plane.perform({ do: "send", via: on.via, to: on.client.at, bytes: stun(1) });
       on.peer.send("to nobody", on.at);
+      await rig.expectDropped("no-permission", 1);
       const heir = await connection(on.listener);
       rig.route(rig.leg(heir.via, heir.client.at, channel), rig.leg(on.relay, on.peer.at));
       on.peer.send("to the heir", on.at);
       expect(Buffer.from(await heir.client.next())).toEqual(channelData(channel, "to the heir"));
-      await rig.expectDropped("no-permission", 1);
       expect(rig.plane.counters().connections).toBe(1);
     });
 
