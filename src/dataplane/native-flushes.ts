@@ -25,9 +25,12 @@ export class Flushes {
   /** Whatever `act` has to send leaves together when it is done. */
   turn(act: () => void): void {
     this.#hasTurn = true;
-    act();
-    this.#hasTurn = false;
-    this.now(false);
+    try {
+      act();
+    } finally {
+      this.#hasTurn = false;
+      this.now(false);
+    }
   }
 
   /** For what is to be sent, by listeners or by threads: with all of it that comes up in this turn, whosever that is. */

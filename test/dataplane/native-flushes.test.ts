@@ -37,6 +37,16 @@ test("what is sent in a turn leaves together at its end, and nothing before", as
   expect(flushed).toEqual(["7 urgent"]);
 });
 
+test("a fault in a turn does not keep back what was sent before it, nor what is sent later", async () => {
+  const fail = () => {
+    throw new Error("ours");
+  };
+  expect(() => open().turn(fail)).toThrow("ours");
+  flushes.soon();
+  await setImmediate();
+  expect(flushed).toEqual(["7 urgent", "7 urgent"]);
+});
+
 test("what is sent outside of turns leaves together a moment later", async () => {
   open().soon();
   flushes.soon();
