@@ -10,11 +10,16 @@ import { longTermKey } from "../../src/stun/keys.ts";
 import { decode, encode } from "../../src/stun/message.ts";
 import { Method } from "../../src/stun/methods.ts";
 import { pad } from "../../src/stun/stream.ts";
+import { makeCertificate, newFolder } from "../dataplane/certificate-files.ts";
 import { obstacleToNative } from "../dataplane/native-obstacle.ts";
 import { channelData, type TcpEnd, tcpEnd, type UdpEnd, udpEnd } from "../dataplane/rig.ts";
+import { needs } from "../interop/needs.ts";
 
 const key = longTermKey("alice", "sluice", "wonderland");
 const channelNumber = 0x4001;
+
+const kinds = ["udp", "tcp", ...(needs("openssl") ? (["tls"] as const) : [])] as const;
+type Kind = (typeof kinds)[number];
 
 const ends: { close(): Promise<void> }[] = [];
 let relay: Relay;
@@ -26,7 +31,8 @@ afterEach(async () => {
 
 async function openRelay(dataplane: string): Promise<void> {
   const flags = {
-    listen: ["udp://127.0.0.1:0", "tcp://127.0.0.1:0"],
+    listen: kinds.map((kind) => `${kind}://127.0.0.1:0`),
+    ...(kinds.length > 2 && { tls: makeCertificate(newFolder(), ["relay.example.org"]) }),
     user: { alice: "wonderland" },
     mobility: true,
     loopback: true,
@@ -51,7 +57,7 @@ class Caller {
     ends.push(end);
   }
 
-  static async at(transport: "udp" | "tcp"): Promise<Caller> {
+  static async at(transport: Kind): Promise<Caller> {
     const listener = relay.listeners.find((each) => each.transport === transport);
     if (!listener) throw new Error(`no listener for ${transport}`);
     const end = transport === "udp" ? await udpEnd("127.0.0.1") : await tcpEnd(listener);
@@ -98,7 +104,7 @@ interface Call {
   readonly relayed: Endpoint;
 }
 
-async function call(transport: "udp" | "tcp"): Promise<Call> {
+async function call(transport: Kind): Promise<Call> {
   const [caller, peer] = [await Caller.at(transport), await udpEnd("127.0.0.1")];
   ends.push(peer);
   const wishes = { requestedTransport: 17, mobilityTicket: new Uint8Array() };
@@ -119,7 +125,6 @@ async function expectIn({ peer, relayed }: Call, to: Caller, text: string): Prom
 }
 
 const planes = ["portable", ...(obstacleToNative() ? [] : ["native"])];
-const kinds = ["udp", "tcp"] as const;
 const moves = planes.flatMap((plane) => kinds.flatMap((here) => kinds.map((there) => [plane, here, there] as const)));
 
 describe.each(moves)("on the %s plane, a client that moves from %s to %s", (plane, here, there) => {
