@@ -193,6 +193,7 @@ bool Joins::seal(Pair& pair) {
 /** That, where nothing is on its way; and that nothing more comes. */
 void Joins::say(Pair& pair) {
   Flow& flow = pair.flows[1];
+  if (flow.isDone) pair.said.clear();
   if (!pair.tls || flow.isDone) return;
   if (flow.hasEnded && !std::exchange(pair.hasSaidGoodbye, true)) pair.tls->sayGoodbye(pair.said);
   flow.early = std::exchange(pair.said, {});

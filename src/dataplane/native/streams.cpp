@@ -31,6 +31,14 @@ int64_t micros() {
   return int64_t{time.tv_sec} * 1'000'000 + time.tv_nsec / 1000;
 }
 
+ssize_t receive(int fd, uint8_t* to) {
+  ssize_t received;
+  do {
+    received = recv(fd, to, readBytes, MSG_DONTWAIT);
+  } while (received < 0 && errno == EINTR);
+  return received;
+}
+
 }  // namespace
 
 Streams::Streams(StreamSurroundings& around, const StreamLimits& limits, int epoll)
@@ -137,10 +145,8 @@ void Streams::read(Stream& stream) {
     enqueue(stream);
     return cut(stream, room, held);
   }
-  ssize_t received = 0;
-  if (!end || !end->hasEnded()) do {
-    received = recv(stream.fd, end ? gathered_.data() : room + held, readBytes, MSG_DONTWAIT);
-  } while (received < 0 && errno == EINTR);
+  const bool isOver = end && end->hasEnded();
+  const ssize_t received = isOver ? 0 : receive(stream.fd, end ? gathered_.data() : room + held);
   if (received > 0) {
     const auto length = static_cast<uint32_t>(received);
     if (length == readBytes || stream.isEnding) enqueue(stream);
