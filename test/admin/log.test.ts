@@ -92,6 +92,15 @@ describe("the log", () => {
     expect(debug.lines[0]).not.toContain("203.0.113.77");
   });
 
+  test.each(["unanswered", "iq-answered", "stanza-dropped"])(
+    "leaves %s, of which strangers can have any number, to the level debug",
+    (fact) => {
+      const [info, debug] = [open(), open({ level: "debug" })];
+      for (const { log } of [info, debug]) log.fact({ fact });
+      expect([info.lines.length, debug.lines.length]).toEqual([0, 1]);
+    },
+  );
+
   test("is silent when asked to be", () => {
     const { log, lines } = open({ level: "silent" });
     log.fact(opened);

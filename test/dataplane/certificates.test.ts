@@ -86,4 +86,14 @@ describe.runIf(needs("openssl"))("certificates", () => {
     makeCertificate(folder, ["mended.example.org"]);
     expect(await certificates.renew("changed")).toMatchObject([{ certificate: { names: ["mended.example.org"] } }]);
   });
+
+  test("stay when those who show them can do nothing with the new ones", async () => {
+    const certificates = await Certificates.open([files]);
+    const before = certificates.contextFor("");
+    const isGood = (name: string | undefined) => name === "relay.example.org";
+    expect(certificates.showWith(([first]) => (isGood(first?.names[0]) ? undefined : "of no use"))).toBe(undefined);
+    makeCertificate(folder, ["new.example.org"]);
+    expect(await certificates.renew("changed")).toMatchObject([{ files, failed: "of no use" }]);
+    expect(certificates.contextFor("")).toBe(before);
+  });
 });

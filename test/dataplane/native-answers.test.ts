@@ -81,11 +81,14 @@ describeNative(({ rigOf }) => {
     const { listener, client } = await scene(rig);
     rig.plane.perform({ do: "challenge", by: challenge });
     client.send(allocate(1), listener.at);
-    expect(decode(await client.next())).toMatchObject({
+    const answer = decode(await client.next());
+    expect(answer).toMatchObject({
       class: "error",
       transactionId: Buffer.alloc(12, 1),
       attributes: { errorCode: { code: 401 } },
     });
+    const stamp = Buffer.from(answer?.attributes.nonce ?? "", "base64url");
+    expect(stamp.readUInt32BE()).toBe(rig.now / 1000);
     expect(rig.handed.isEmpty).toBe(true);
     expect(rig.plane.counters().challenges).toBe(1);
     rig.plane.perform({ do: "challenge", by: undefined });

@@ -328,6 +328,9 @@ export function describeTcpRelays(make: Make, transports: readonly ("tcp" | "tls
       const { client, via } = await binding();
       rig.plane.perform({ do: "join", streams: [via, peer] });
       await until(() => client.hasEnded);
+      const told = [await rig.handed.next(), await rig.handed.next()];
+      expect(told).toContainEqual({ is: "hung-up", via });
+      expect(told).toContainEqual(expect.objectContaining({ is: "parted", streams: [via, peer] }));
     });
   });
 }
