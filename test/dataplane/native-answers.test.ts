@@ -108,7 +108,7 @@ describeNative(({ rigOf }) => {
 
   test("makes an HMAC as node:crypto does", () => {
     const { hmac } = rigOf().plane.abilities;
-    const text = fc.uint8Array({ maxLength: 300 });
+    const text = fc.uint8Array({ maxLength: 300, size: "max" });
     fc.assert(
       fc.property(
         fc.constantFrom("sha1", "sha256"),
