@@ -1,7 +1,7 @@
 // TLS that ends in the native plane's threads: what passes for a record, how connections end, and what a client cannot do.
 
 import { spawn } from "node:child_process";
-import { randomBytes, randomInt } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { Duplex } from "node:stream";
@@ -9,6 +9,7 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "n
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Listener, SocketId } from "../../src/contract.ts";
 import { nativePlane } from "../../src/dataplane/native.ts";
+import { Method } from "../../src/stun/methods.ts";
 import { needs } from "../interop/needs.ts";
 import { someCertificates } from "./certificate-files.ts";
 import { request } from "./conformance/byte-stream.ts";
@@ -141,20 +142,37 @@ describe.runIf(isPossible).each([1, 2])("TLS in threads, of which there are %d",
       Buffer.concat([header.subarray(0, 3), Buffer.of(0xff, 0xff), randomBytes(100)]),
       Buffer.concat([Buffer.of(99), header.subarray(1), randomBytes(64)]),
       Buffer.concat([header.subarray(0, 3), Buffer.of(0, 0)]),
-      randomBytes(randomInt(5, 2000)),
+      Buffer.alloc(2000, 0xff),
       hello,
     ];
     for (const [number, forgery] of forgeries.entries()) {
       for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
         const end = await tapped({ maxVersion });
         const via = await speak(end);
-        end.wire.end(forgery);
+        end.wire.write(forgery);
         expect(await rig.next("hung-up"), `forgery ${number} in ${maxVersion}`).toEqual({ is: "hung-up", via });
         await end.closed;
       }
     }
     expect(rig.handed.isEmpty).toBe(true);
     await expectAnswer(other, others);
+  });
+
+  test("is broken off where no thread can go on with it: two that are on TLS are not joined", async () => {
+    const ends = [await tapped(), await tapped()] as const;
+    const streams: SocketId[] = [];
+    const got: Buffer[] = [];
+    for (const { client } of ends) {
+      client.on("data", (chunk) => got.push(chunk));
+      client.write(Buffer.concat([request(Method.connectionBind), Buffer.from("for the other")]));
+      streams.push((await rig.next("datagram")).via);
+    }
+    const [one = 0, other = 0] = streams;
+    rig.plane.perform({ do: "join", streams: [one, other] });
+    await Promise.all(ends.map(({ closed }) => closed));
+    const told = [await rig.handed.next(), await rig.handed.next(), await rig.handed.next()];
+    expect(told.map(({ is }) => is).sort()).toEqual(["hung-up", "hung-up", "parted"]);
+    expect(got).toEqual([]);
   });
 
   test("takes a handshake that comes byte by byte, and one with the first request right behind", async () => {
