@@ -96,7 +96,7 @@ struct Shared {
   /** Of joined connections, in the same way. */
   Usage* joined = nullptr;
   Counters* counters[mostWorkers] = {};
-  CommandQueue queues[mostWorkers];
+  const std::unique_ptr<CommandQueue[]> queues = std::make_unique<CommandQueue[]>(workers);
   /** Places of its ways that each worker has used up. */
   std::atomic<uint32_t> taken[mostWorkers] = {};
   /** From worker to worker: [to][from]. */
