@@ -98,6 +98,12 @@ describe.runIf(obstacleToNative() === undefined)("under sanitizers", { timeout: 
     expect(await sanitized("headers", "address,undefined", engine, [])).toBe("marked as they came\n");
   });
 
+  test.runIf(needs("openssl"))("who asks for new keys on and on, and reads nothing, is hung up on", async () => {
+    expect(await sanitized("new-keys", "address,undefined", engine, [certificate, key])).toMatch(
+      /^hung up on after [1-9]\d* changes\n$/,
+    );
+  });
+
   test.runIf(needs("openssl")).each(["thread", "address,undefined"])(
     "connections are joined and part under load (%s)",
     async (sanitizer) => {
