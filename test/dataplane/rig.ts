@@ -211,9 +211,13 @@ export class Rig {
   }
 
   /** Asks for a relay port without waiting for it. */
-  askForRelay(family: Family = 4, via: SocketId = 0, limits?: readonly TrafficLimit[]): SocketId {
+  askForRelay(
+    family: Family = 4,
+    via: SocketId = 0,
+    limits?: readonly TrafficLimit[],
+    client: Endpoint = { address: loopback[family], port: 1 },
+  ): SocketId {
     const relay = this.newSocketId();
-    const client = { address: loopback[family], port: 1 };
     this.plane.perform({ do: "open-relay", relay, family, via, client, limits });
     return relay;
   }
@@ -222,8 +226,9 @@ export class Rig {
     family: Family = 4,
     via: SocketId = 0,
     limits?: readonly TrafficLimit[],
+    client?: Endpoint,
   ): Promise<{ readonly relay: SocketId; readonly at: Endpoint }> {
-    const relay = this.askForRelay(family, via, limits);
+    const relay = this.askForRelay(family, via, limits, client);
     const input = await this.handed.next();
     if (input.is !== "relay-opened" || input.relay !== relay) throw new Error(`handed ${JSON.stringify(input)}`);
     return { relay, at: input.at };
