@@ -134,15 +134,12 @@ export interface Engine {
   handUpBindings(until: number): void;
   /** Has every Send indication handed up until the controller has sent to where it goes. */
   askAgain(): void;
-  /** The leg's socket is what it leaves by, with the next `flush`. False if that could take no more. */
+  /** The leg's socket is what it leaves by, after the next `flush`. False if its thread has more orders than it can take. */
   send(...to: [...to: LegArguments, bytes: Uint8Array, dontFragment: boolean]): boolean;
   /** For a relay port, from another plane's; or for a listener, handed up because its client had asked for something. */
   arrive(socket: number, address: string, port: number, bytes: Uint8Array, hops: number): boolean;
-  /**
-   * Sends what is to leave by listeners, sets the clock and wakes threads: those that have packets to send, or all that have
-   * any orders. Returns how many datagrams the listeners could not take.
-   */
-  flush(now: number, all: boolean): number;
+  /** Sets the clock and wakes threads: those that have something to send, or all that have any orders. */
+  flush(now: number, all: boolean): void;
   begin(): void;
   readable(worker: number, listener: number): number;
   release(worker: number, listener: number, position: number): void;

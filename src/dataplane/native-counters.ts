@@ -35,7 +35,7 @@ export class NativeCounters {
   flooded = 0;
   /** Packets of clients that may not come in. */
   forbidden = 0;
-  /** Answers that a listener could not take, and orders that a thread could not. */
+  /** Orders that a thread could not take. */
   congested = 0;
   readonly #counters: BigUint64Array<ArrayBuffer>;
   readonly #relays: UsageTable;

@@ -1,4 +1,4 @@
-// When what the controller sends leaves, and when the threads of the native plane are woken for what they have been told.
+// When the threads of the native plane are woken for what they have been told to send or to do.
 
 import type { Millis } from "../contract.ts";
 import type { Engine } from "./native-addon.ts";
@@ -9,17 +9,14 @@ const lazyMillis = 10;
 export class Flushes {
   readonly #engine: Engine;
   readonly #now: () => Millis;
-  readonly #lost: (datagrams: number) => void;
   #hasTurn = false;
   #urgent: NodeJS.Immediate | undefined;
   #lazy: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  /** `lost` hears how many datagrams the listeners could not take. */
-  constructor(engine: Engine, now: () => Millis, lost: (datagrams: number) => void) {
+  constructor(engine: Engine, now: () => Millis) {
     this.#engine = engine;
     this.#now = now;
-    this.#lost = lost;
   }
 
   /** Whatever `act` has to send leaves together when it is done. */
@@ -33,7 +30,7 @@ export class Flushes {
     }
   }
 
-  /** For what is to be sent, by listeners or by threads: with all of it that comes up in this turn, whosever that is. */
+  /** For what is to be sent: with all of it that comes up in this turn, whosever that is. */
   soon(): void {
     if (this.#hasTurn || this.#isStopped) return;
     this.#urgent ??= setImmediate(() => {
@@ -53,9 +50,7 @@ export class Flushes {
 
   /** With `all`, threads whose orders wait for nothing are woken, too. */
   now(all: boolean): void {
-    if (this.#isStopped) return;
-    const lost = this.#engine.flush(this.#now(), all);
-    if (lost > 0) this.#lost(lost);
+    if (!this.#isStopped) this.#engine.flush(this.#now(), all);
   }
 
   stop(): void {

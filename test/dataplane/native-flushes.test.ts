@@ -5,23 +5,14 @@ import { Flushes } from "../../src/dataplane/native-flushes.ts";
 
 let flushes: Flushes;
 let flushed: string[] = [];
-let refusing = 0;
-let lost = 0;
 const engine = {
   flush(now: number, all: boolean) {
     flushed.push(`${now} ${all ? "all" : "urgent"}`);
-    return refusing;
   },
 } as Partial<Engine> as Engine;
 const open = () => {
-  [flushed, refusing, lost] = [[], 0, 0];
-  flushes = new Flushes(
-    engine,
-    () => 7,
-    (datagrams) => {
-      lost += datagrams;
-    },
-  );
+  flushed = [];
+  flushes = new Flushes(engine, () => 7);
   return flushes;
 };
 
@@ -53,14 +44,6 @@ test("what is sent outside of turns leaves together a moment later", async () =>
   expect(flushed).toEqual([]);
   await setImmediate();
   expect(flushed).toEqual(["7 urgent"]);
-});
-
-test("what the sockets could not take is counted", () => {
-  open();
-  refusing = 2;
-  flushes.turn(() => {});
-  flushes.now(true);
-  expect([flushed, lost]).toEqual([["7 urgent", "7 all"], 4]);
 });
 
 test("once stopped, the engine is left alone", async () => {

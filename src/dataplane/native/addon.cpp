@@ -265,10 +265,7 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                                                           uint32Of(info[4])));
   }
 
-  Napi::Value flush(const Napi::CallbackInfo& info) {
-    const uint64_t lost = engine_->flush(microsOf(info[0]), info[1].As<Napi::Boolean>());
-    return Napi::Number::New(info.Env(), static_cast<double>(lost));
-  }
+  void flush(const Napi::CallbackInfo& info) { engine_->flush(microsOf(info[0]), info[1].As<Napi::Boolean>()); }
 
   void begin(const Napi::CallbackInfo&) { engine_->begin(); }
 

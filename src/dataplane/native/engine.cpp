@@ -125,7 +125,6 @@ int Engine::listen(uint32_t listener, const Endpoint& at, bool isSecure) {
     fds.push_back(fd);
   }
   if (shared_.workers > 1) steer(fds[0]);
-  listenerFds_[listener] = fds[0];
   for (unsigned i = 0; i < shared_.workers; i++)
     pushUrgently(i, {.kind = isSecure ? Command::Kind::listenSecurely : Command::Kind::listen, .socket = listener, .fd = fds[i]});
   return bound.port;
@@ -311,16 +310,9 @@ void Engine::askAgain() {
 }
 
 bool Engine::send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment) {
-  if (isRelay(socket)) {
-    const uint8_t worker = shared_.relays[slotOf(socket)].worker;
-    const Command command{.kind = Command::Kind::send, .dontFragment = dontFragment, .socket = socket, .peer = to};
-    return pushUrgently(worker, command, bytes, length);
-  }
-  if (isConnected(socket)) {
-    const unsigned worker = shared_.homeOf(to.peer);
-    return pushUrgently(worker, {.kind = Command::Kind::send, .socket = socket, .peer = to}, bytes, length);
-  }
-  return to.peer.port != 0 && answers_.add(listenerFds_[socket], to.peer, bytes, length);
+  const unsigned worker = isRelay(socket) ? shared_.relays[slotOf(socket)].worker : shared_.homeOf(to.peer);
+  const Command command{.kind = Command::Kind::send, .dontFragment = dontFragment, .socket = socket, .peer = to};
+  return pushUrgently(worker, command, bytes, length);
 }
 
 bool Engine::arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops) {
@@ -362,8 +354,7 @@ bool Engine::pushUrgently(unsigned worker, const Command& command, const uint8_t
   return shared_.queues[worker].push(command, bytes, length);
 }
 
-uint64_t Engine::flush(Micros now, bool all) {
-  answers_.flush();
+void Engine::flush(Micros now, bool all) {
   shared_.clockOffset.store(now * 1000 - Shared::monotonic(), std::memory_order_relaxed);
   for (uint64_t woken = all ? told_ : awaited_; woken != 0; woken &= woken - 1) {
     const int worker = std::countr_zero(woken);
@@ -371,7 +362,6 @@ uint64_t Engine::flush(Micros now, bool all) {
     told_ &= ~(uint64_t{1} << worker);
     awaited_ &= ~(uint64_t{1} << worker);
   }
-  return answers_.takeLost();
 }
 
 }  // namespace sluice

@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "answers.h"
 #include "worker.h"
 
 namespace sluice {
@@ -84,10 +83,7 @@ class Engine {
   void handUpBindings(Micros until) { shared_.bindingsGoUpUntil.store(until, std::memory_order_relaxed); }
   /** What policy has let go counts no more for Send indications. */
   void askAgain();
-  /**
-   * Out of a listener with the next `flush`, else when the worker of the relay port, session or stream gets to it. False if
-   * these can take no more.
-   */
+  /** By a thread, when it gets to it: that of the client, or of the relay port. False if it has more orders than it can take. */
   bool send(uint32_t socket, const Leg& to, const uint8_t* bytes, uint32_t length, bool dontFragment);
   /** A packet from elsewhere in the process, for a relay port; or one for a listener that the controller was handed. */
   bool arrive(uint32_t socket, const Endpoint& from, const uint8_t* bytes, uint32_t length, unsigned hops);
@@ -99,11 +95,8 @@ class Engine {
   /** Pairs that have ended by now, their usage final. */
   std::vector<uint32_t> takeParted();
 
-  /**
-   * Sends what is to leave by listeners, sets the clock, and wakes whoever has got orders; without `all`, only those whose
-   * orders wait for nothing else. Returns how many datagrams the listeners could not take.
-   */
-  uint64_t flush(Micros now, bool all);
+  /** Sets the clock, and wakes whoever has got orders; without `all`, only those whose orders wait for nothing else. */
+  void flush(Micros now, bool all);
 
   /** From now on another `wake` comes. */
   void begin() { shared_.isAwake.store(false, std::memory_order_release); }
@@ -115,7 +108,6 @@ class Engine {
   /** Orders about routes hold for every packet that arrives from now on, so nobody has to be woken for them. */
   bool push(unsigned worker, const Command& command);
   bool pushUrgently(unsigned worker, const Command& command, const uint8_t* bytes = nullptr, uint32_t length = 0);
-  int openListener(const Endpoint& at, bool isShared, int& fd);
   void steer(int fd);
 
   Shared shared_;
@@ -131,9 +123,6 @@ class Engine {
   /** Workers with orders, and those that have to be woken for them at once. */
   uint64_t told_ = 0;
   uint64_t awaited_ = 0;
-  Answers answers_;
-  /** By listener: a socket that answers leave by. The workers close them. */
-  int listenerFds_[maxListeners];
 };
 
 }  // namespace sluice

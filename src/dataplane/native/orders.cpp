@@ -113,13 +113,18 @@ void Worker::announceClosed(uint32_t socket) {
   hasHandedUp_ = true;
 }
 
-/** What the controller sends to a peer, or to a client over DTLS or on a stream. Policy was asked where it gave the order. */
+/** What the controller sends to a client or to a peer. Policy was asked where it gave the order. */
 void Worker::send(const Command& command, uint8_t* bytes) {
   if (isStream(command.socket)) return streams_->send(command.socket, bytes, command.length, true);
   if (isSession(command.socket)) return encrypt(command.socket, command.peer.peer, bytes, command.length, {});
   const Payload payload{bytes, command.length, 0, 0};
   if (!isHere(command.socket)) return;
   const Leg& to = command.peer;
+  if (!isRelay(command.socket)) {
+    toClients_.add(sockets_[command.socket].fd, to.peer, to.peer.port, {bytes, 0, bytes, command.length, 0, 0}, {});
+    if (toClients_.isFull()) sendAll();
+    return;
+  }
   if (to.mayLeave) table_.open(command.socket, to.peer);
   if (!mayPass(command.socket, true, command.length)) return;
   const auto leave = [&] { toPeer(to, to.peer.port, to.mayLeave, payload, accountOf(command.socket, true), 0); };
