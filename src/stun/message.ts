@@ -138,12 +138,12 @@ function counts(type: number, seal: number): boolean {
 
 /** A type that was malformed once stays so, and what does not repeat counts where it came first. */
 function readAttribute({ attributes, types, malformed }: Body, buffer: Buffer, at: number, type: number): void {
+  const isFirst = !types.includes(type);
   types.push(type);
   const row = rowOfType(type);
-  if (!row || malformed.includes(type)) return;
-  const earlier = attributes[row.key];
-  if (earlier !== undefined && !row.repeats) return;
+  if (!row || malformed.includes(type) || !(isFirst || row.repeats)) return;
   const value = row.codec.read(buffer, at + 4, buffer.readUInt16BE(at + 2));
+  const earlier = isFirst ? undefined : attributes[row.key];
   if (value === undefined) malformed.push(type);
   else if (Array.isArray(earlier)) earlier.push(value);
   else attributes[row.key] = row.repeats ? [value] : value;

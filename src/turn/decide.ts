@@ -33,10 +33,12 @@ export function decide(request: AuthenticRequest, turn: Turn): Outcome {
   const onAllocationMethod = onAllocation.get(message.method);
   if (!onAllocationMethod) return allocate(request, turn);
 
-  const replayed = turn.allocations.farewell(tuple, transactionOf(message));
-  if (replayed) return { replayed };
-  const { mobilityTicket } = message.attributes;
-  if (message.method === Method.refresh && mobilityTicket) return resume(request, mobilityTicket, turn);
+  if (message.method === Method.refresh) {
+    const replayed = turn.allocations.farewell(tuple, transactionOf(message));
+    if (replayed) return { replayed };
+    const { mobilityTicket } = message.attributes;
+    if (mobilityTicket) return resume(request, mobilityTicket, turn);
+  }
   const allocation = turn.allocations.find(tuple);
   if (!allocation?.isOpen) return refuse(437);
   if (allocation.username !== identity.username) return refuse(441);

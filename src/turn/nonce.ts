@@ -66,12 +66,15 @@ export class Nonces {
 
   /** Seconds, and the beginning of a MAC over them, family, port and address of the client, and the context. */
   #stamp(seconds: number, { address, port }: Endpoint, cookie: string): Buffer {
-    const stamp = Buffer.alloc(stampBytes);
-    stamp.writeUInt32BE(seconds >>> 0);
     const bytes = parseAddress(address) ?? new Uint8Array();
-    const place = Buffer.of(bytes.length === 4 ? 4 : 6, port >> 8, port);
-    const text = Buffer.concat([stamp.subarray(0, 4), place, bytes, this.contextOf(cookie)]);
-    this.#hmac("sha256", this.#secret, text).copy(stamp, 4, 0, stampBytes - 4);
+    const who = Buffer.allocUnsafe(7 + bytes.length);
+    who.writeUInt32BE(seconds >>> 0);
+    who.writeUInt8(bytes.length === 4 ? 4 : 6, 4);
+    who.writeUInt16BE(port, 5);
+    who.set(bytes, 7);
+    const mac = this.#hmac("sha256", this.#secret, who, this.contextOf(cookie));
+    const stamp = mac.copyWithin(4, 0, stampBytes - 4).subarray(0, stampBytes);
+    stamp.writeUInt32BE(seconds >>> 0);
     return stamp;
   }
 }
