@@ -221,9 +221,9 @@ export type Fact =
       readonly transport: Transport;
       readonly client: Endpoint;
       /** Whose request it was, as quotas count him. */
-      readonly user?: string;
+      readonly user?: string | undefined;
       /** Whose it was said to be, without proof. */
-      readonly claimed?: string;
+      readonly claimed?: string | undefined;
     }
   /** A request whose answer might have been more than its network can be made to bear. */
   | { readonly fact: "unanswered"; readonly method: string; readonly client: Endpoint }

@@ -42,6 +42,7 @@ export class UpRing {
   readonly #worker: number;
   readonly #listener: number;
   readonly #bytes: Buffer;
+  readonly #numbers: DataView;
   #position = 0;
 
   constructor(engine: Engine, worker: number, listener: number) {
@@ -50,6 +51,7 @@ export class UpRing {
     this.#worker = worker;
     this.#listener = listener;
     this.#bytes = Buffer.from(memory);
+    this.#numbers = new DataView(memory);
     engine.giveRing(worker, listener, memory);
   }
 
@@ -59,7 +61,7 @@ export class UpRing {
     if (this.#position === end) return;
     while (this.#position < end) {
       const offset = this.#position % ringBytes;
-      const size = this.#bytes.readUInt32LE(offset + at.size);
+      const size = this.#numbers.getUint32(offset + at.size, true);
       if (size === 0) this.#position += ringBytes - offset;
       else {
         this.#position += size;
@@ -70,21 +72,21 @@ export class UpRing {
   }
 
   #read(offset: number): HandedUp {
-    const record = this.#bytes;
+    const record = this.#numbers;
     const bytesAt = offset + headerBytes;
     return {
-      from: { address: this.#address(offset), port: record.readUInt16LE(offset + at.port) },
-      bytes: Buffer.from(record.subarray(bytesAt, bytesAt + record.readUInt32LE(offset + at.length))),
-      kind: record.readUInt8(offset + at.kind),
-      socket: record.readUInt32LE(offset + at.socket),
-      ownAddress: record.readUInt8(offset + at.ownAddress),
-      toPort: record.readUInt16LE(offset + at.toPort),
-      hops: record.readUInt8(offset + at.hops),
+      from: { address: this.#address(offset), port: record.getUint16(offset + at.port, true) },
+      bytes: Buffer.from(this.#bytes.subarray(bytesAt, bytesAt + record.getUint32(offset + at.length, true))),
+      kind: record.getUint8(offset + at.kind),
+      socket: record.getUint32(offset + at.socket, true),
+      ownAddress: record.getUint8(offset + at.ownAddress),
+      toPort: record.getUint16(offset + at.toPort, true),
+      hops: record.getUint8(offset + at.hops),
     };
   }
 
   #address(offset: number): string {
-    const length = this.#bytes.readUInt8(offset + at.family) === 4 ? 4 : 16;
+    const length = this.#numbers.getUint8(offset + at.family) === 4 ? 4 : 16;
     return formatAddress(this.#bytes.subarray(offset + at.address, offset + at.address + length));
   }
 }

@@ -143,7 +143,9 @@ export class Allocation {
 
   /** When the first of what it has ends. */
   get until(): Millis {
-    return this.isOpen ? Math.min(...[...this.#ports.values()].map(({ until }) => until)) : this.#openBy;
+    let first = this.isOpen ? Number.POSITIVE_INFINITY : this.#openBy;
+    for (const { until } of this.#ports.values()) first = Math.min(first, until);
+    return first;
   }
 
   /** Its relay port for peers of a family, if that is open and has not come to its end. */

@@ -157,8 +157,9 @@ export class Allocations {
 
   /** Ends what of it is past its end. */
   expire(allocation: Allocation, now: Millis): Action[] {
+    if (allocation.until > now) return [];
     const expired = allocation.families.filter((family) => allocation.relayFor(family, now) === undefined);
-    return allocation.until <= now ? this.endPart(allocation, expired, "expired") : [];
+    return this.endPart(allocation, expired, "expired");
   }
 
   /** Those of which something has come to its end. They are still there. */

@@ -27,7 +27,7 @@ export function answered({ message, tuple }: Request, outcome: Outcome, identity
     code: isRefused ? outcome.refused : 0,
     transport: tuple.on.transport,
     client: tuple.from,
-    ...(sender && { user: sender.credential.user }),
-    ...(claimed !== undefined && { claimed: userOf(claimed) }),
+    user: sender?.credential.user,
+    claimed: claimed === undefined ? undefined : userOf(claimed),
   };
 }
