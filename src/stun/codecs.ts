@@ -4,6 +4,7 @@
 import assert from "node:assert";
 import { type Endpoint, type Family, familyOf } from "../contract.ts";
 import { formatAddress, parseAddress } from "./address.ts";
+import { putUint16, putUint32, uint16At, uint32At } from "./integers.ts";
 
 export interface Codec<Value> {
   /** The value in bytes `at` to `at + length` of `message`, which has them; undefined if they are none. */
@@ -73,8 +74,8 @@ function fixed<Value>(
 
 export const uint32 = fixed(
   4,
-  (message, at) => message.readUInt32BE(at),
-  (message, at, value) => message.writeUInt32BE(value, at),
+  (message, at) => uint32At(message, at),
+  (message, at, value) => putUint32(message, at, value),
 );
 
 export const uint64 = fixed(
@@ -86,14 +87,14 @@ export const uint64 = fixed(
 /** CHANNEL-NUMBER: two bytes of number, two reserved. */
 export const uint16 = fixed(
   4,
-  (message, at) => message.readUInt16BE(at),
-  (message, at, value) => message.writeUInt16BE(value, at),
+  (message, at) => uint16At(message, at),
+  (message, at, value) => putUint16(message, at, value),
 );
 
 /** RFC 5780 section 7.5 lets one read that its two bytes of padding do not count in the length. */
 export const responsePort: Codec<number> = {
   ...uint16,
-  read: (message, at, length) => (length === 2 || length === 4 ? message.readUInt16BE(at) : undefined),
+  read: (message, at, length) => (length === 2 || length === 4 ? uint16At(message, at) : undefined),
 };
 
 /** REQUESTED-TRANSPORT: an IP protocol number and three reserved bytes. */
@@ -150,12 +151,12 @@ export const icmp = fixed<Icmp>(
   (message, at) => ({
     type: message.readUInt8(at + 2),
     code: message.readUInt8(at + 3),
-    data: message.readUInt32BE(at + 4),
+    data: uint32At(message, at + 4),
   }),
   (message, at, value) => {
     message.writeUInt8(value.type, at + 2);
     message.writeUInt8(value.code, at + 3);
-    message.writeUInt32BE(value.data, at + 4);
+    putUint32(message, at + 4, value.data);
   },
 );
 
@@ -220,12 +221,12 @@ export const uint16List: Codec<readonly number[]> = {
   read(message, at, length) {
     if (length % 2 !== 0) return undefined;
     const values: number[] = [];
-    for (let i = at; i < at + length; i += 2) values.push(message.readUInt16BE(i));
+    for (let i = at; i < at + length; i += 2) values.push(uint16At(message, i));
     return values;
   },
   size: (values) => values.length * 2,
   write(message, at, values) {
-    for (const [i, value] of values.entries()) message.writeUInt16BE(value, at + i * 2);
+    for (const [i, value] of values.entries()) putUint16(message, at + i * 2, value);
   },
 };
 
@@ -242,10 +243,10 @@ export const passwordAlgorithms: Codec<readonly PasswordAlgorithm[]> = {
     for (let i = at; i < end; ) {
       if (i + 4 > end) return undefined;
       const parametersAt = i + 4;
-      const parametersEnd = parametersAt + message.readUInt16BE(i + 2);
+      const parametersEnd = parametersAt + uint16At(message, i + 2);
       if (parametersEnd > end) return undefined;
       values.push({
-        algorithm: message.readUInt16BE(i),
+        algorithm: uint16At(message, i),
         parameters: message.subarray(parametersAt, parametersEnd),
       });
       i = at + padded(parametersEnd - at);
@@ -256,8 +257,8 @@ export const passwordAlgorithms: Codec<readonly PasswordAlgorithm[]> = {
   write(message, at, values) {
     let i = at;
     for (const { algorithm, parameters } of values) {
-      message.writeUInt16BE(algorithm, i);
-      message.writeUInt16BE(parameters.length, i + 2);
+      putUint16(message, i, algorithm);
+      putUint16(message, i + 2, parameters.length);
       message.set(parameters, i + 4);
       i += 4 + padded(parameters.length);
     }
@@ -276,14 +277,14 @@ export const passwordAlgorithm: Codec<PasswordAlgorithm> = {
 export const endpoint: Codec<Endpoint> = {
   read(message, at, length) {
     if (!isEndpoint(message, at, length)) return undefined;
-    return { address: formatAddress(message.subarray(at + 4, at + length)), port: message.readUInt16BE(at + 2) };
+    return { address: formatAddress(message.subarray(at + 4, at + length)), port: uint16At(message, at + 2) };
   },
   size: (value) => (familyOf(value.address) === 4 ? 8 : 20),
   write(message, at, value) {
     const address = parseAddress(value.address);
     assert(address, `not an IP address: ${value.address}`);
     message.writeUInt8(codeOfFamily(address.length === 4 ? 4 : 6), at + 1);
-    message.writeUInt16BE(value.port, at + 2);
+    putUint16(message, at + 2, value.port);
     message.set(address, at + 4);
   },
 };
@@ -293,14 +294,14 @@ export const xorEndpoint: Codec<Endpoint> = {
     if (!isEndpoint(message, at, length)) return undefined;
     const address = Buffer.allocUnsafe(length - 4);
     for (let i = 0; i < address.length; i++) address[i] = (message[at + 4 + i] ?? 0) ^ (message[maskAt + i] ?? 0);
-    const port = message.readUInt16BE(at + 2) ^ message.readUInt16BE(maskAt);
+    const port = uint16At(message, at + 2) ^ uint16At(message, maskAt);
     return { address: formatAddress(address), port };
   },
   size: endpoint.size,
   write(message, at, value) {
     endpoint.write(message, at, value);
     const length = endpoint.size(value);
-    message.writeUInt16BE(value.port ^ message.readUInt16BE(maskAt), at + 2);
+    putUint16(message, at + 2, value.port ^ uint16At(message, maskAt));
     for (let i = 0; i < length - 4; i++) {
       message[at + 4 + i] = (message[at + 4 + i] ?? 0) ^ (message[maskAt + i] ?? 0);
     }

@@ -1,6 +1,7 @@
 // The 20 bytes before a message's attributes: type, length, magic cookie, transaction id (RFC 8489 section 5).
 
 import assert from "node:assert";
+import { uint16At } from "./integers.ts";
 
 export type MessageClass = "request" | "indication" | "success" | "error";
 
@@ -40,7 +41,7 @@ export function typeOf(messageClass: MessageClass, method: number): number {
 /** Whether these bytes are, by their header, exactly one STUN message: two zero bits and a length that fits. */
 export function isFramed(bytes: Buffer): boolean {
   if (bytes.length < headerBytes || bytes.readUInt8(0) > 0x3f) return false;
-  const length = bytes.readUInt16BE(2);
+  const length = uint16At(bytes, 2);
   return length % 4 === 0 && bytes.length === headerBytes + length;
 }
 

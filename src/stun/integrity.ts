@@ -8,6 +8,7 @@ import { attributeTable } from "./attributes.ts";
 import { padded } from "./codecs.ts";
 import { asBuffer, headerBytes, isFramed } from "./header.ts";
 import { type HashAlgorithm, hmac as hmacOfHashes } from "./hmac.ts";
+import { putUint16, uint16At } from "./integers.ts";
 
 export type IntegrityAlgorithm = HashAlgorithm;
 
@@ -39,7 +40,7 @@ export function isIntact(
   const { type, least, most } = integrity[algorithm];
   const at = find(message, type);
   if (at === undefined) return false;
-  const length = message.readUInt16BE(at + 2);
+  const length = uint16At(message, at + 2);
   const end = at + 4 + length;
   if (length < least || length > most || length % 4 !== 0 || end > message.length) return false;
   const expected = macOf(message, at, length, { key, algorithm, hmac }).subarray(0, length);
@@ -49,8 +50,8 @@ export function isIntact(
 /** Writes the attribute at `at` and leaves the header's length as if the message ended with it. Returns that end. */
 export function writeIntegrity(message: Buffer, at: number, by: Integrity): number {
   const { type, most } = integrity[by.algorithm];
-  message.writeUInt16BE(type, at);
-  message.writeUInt16BE(most, at + 2);
+  putUint16(message, at, type);
+  putUint16(message, at + 2, most);
   message.set(macOf(message, at, most, by), at + 4);
   return at + 4 + most;
 }
@@ -67,16 +68,16 @@ function macOf(
   { key, algorithm, hmac = hmacOfHashes }: Integrity,
 ): Buffer {
   const bodyBytes = at + 4 + length - headerBytes;
-  if (message.readUInt16BE(2) === bodyBytes) return hmac(algorithm, key, message.subarray(0, at));
+  if (uint16At(message, 2) === bodyBytes) return hmac(algorithm, key, message.subarray(0, at));
   const start = Buffer.from(message.subarray(0, 4));
-  start.writeUInt16BE(bodyBytes, 2);
+  putUint16(start, 2, bodyBytes);
   return hmac(algorithm, key, start, message.subarray(4, at));
 }
 
 /** Where the first attribute of a type begins. */
 function find(message: Buffer, type: number): number | undefined {
-  for (let at = headerBytes; at < message.length; at += 4 + padded(message.readUInt16BE(at + 2))) {
-    if (message.readUInt16BE(at) === type) return at;
+  for (let at = headerBytes; at < message.length; at += 4 + padded(uint16At(message, at + 2))) {
+    if (uint16At(message, at) === type) return at;
   }
   return undefined;
 }

@@ -15,6 +15,7 @@ import {
   methodOfType,
   typeOf,
 } from "./header.ts";
+import { putUint16, putUint32, uint16At, uint32At } from "./integers.ts";
 import { type IntegrityAlgorithm, integrityBytes, writeIntegrity } from "./integrity.ts";
 
 export interface Message {
@@ -75,9 +76,9 @@ const lastClassicMethod = 2;
 export function decode(bytes: Uint8Array): Message | undefined {
   const buffer = asBuffer(bytes);
   if (!isFramed(buffer)) return undefined;
-  const type = buffer.readUInt16BE(0);
+  const type = uint16At(buffer, 0);
   const method = methodOfType(type);
-  const classic = buffer.readUInt32BE(4) !== magicCookie;
+  const classic = uint32At(buffer, 4) !== magicCookie;
   if (classic && method > lastClassicMethod) return undefined;
   const body = readBody(buffer);
   if (!body) return undefined;
@@ -115,8 +116,8 @@ function readBody(buffer: Buffer): Body | undefined {
   /** The type of the integrity attribute that decides what may still follow, 0 before there is one. */
   let seal = 0;
   for (let at = headerBytes; at < buffer.length; ) {
-    const type = buffer.readUInt16BE(at);
-    const next = at + 4 + padded(buffer.readUInt16BE(at + 2));
+    const type = uint16At(buffer, at);
+    const next = at + 4 + padded(uint16At(buffer, at + 2));
     if (next > buffer.length) {
       body.malformed.push(brokenList);
       break;
@@ -142,7 +143,7 @@ function readAttribute({ attributes, types, malformed }: Body, buffer: Buffer, a
   types.push(type);
   const row = rowOfType(type);
   if (!row || malformed.includes(type) || !(isFirst || row.repeats)) return;
-  const value = row.codec.read(buffer, at + 4, buffer.readUInt16BE(at + 2));
+  const value = row.codec.read(buffer, at + 4, uint16At(buffer, at + 2));
   const earlier = isFirst ? undefined : attributes[row.key];
   if (value === undefined) malformed.push(type);
   else if (Array.isArray(earlier)) earlier.push(value);
@@ -150,8 +151,8 @@ function readAttribute({ attributes, types, malformed }: Body, buffer: Buffer, a
 }
 
 function isRightFingerprint(buffer: Buffer, at: number): boolean {
-  if (at + fingerprintBytes !== buffer.length || buffer.readUInt16BE(at + 2) !== 4) return false;
-  return buffer.readUInt32BE(at + 4) === fingerprintAt(buffer, at);
+  if (at + fingerprintBytes !== buffer.length || uint16At(buffer, at + 2) !== 4) return false;
+  return uint32At(buffer, at + 4) === fingerprintAt(buffer, at);
 }
 
 interface Entry {
@@ -181,22 +182,22 @@ function isSeal(type: number): boolean {
 function writeHeader(message: Buffer, draft: Draft): void {
   const { classic = false, transactionId } = draft;
   assert.equal(transactionId.length, classic ? 16 : 12, "bytes of the transaction id");
-  message.writeUInt16BE(typeOf(draft.class, draft.method), 0);
-  message.writeUInt16BE(message.length - headerBytes, 2);
-  message.writeUInt32BE(magicCookie, 4);
+  putUint16(message, 0, typeOf(draft.class, draft.method));
+  putUint16(message, 2, message.length - headerBytes);
+  putUint32(message, 4, magicCookie);
   message.set(transactionId, classic ? 4 : 8);
 }
 
 /** Returns where the next one begins. */
 function writeAttribute(message: Buffer, at: number, { row, value, size }: Entry): number {
-  message.writeUInt16BE(row.type, at);
-  message.writeUInt16BE(size, at + 2);
+  putUint16(message, at, row.type);
+  putUint16(message, at + 2, size);
   row.codec.write(message, at + 4, value);
   return at + 4 + padded(size);
 }
 
 function writeFingerprint(message: Buffer, at: number): void {
-  message.writeUInt16BE(fingerprintType, at);
-  message.writeUInt16BE(4, at + 2);
-  message.writeUInt32BE(fingerprintAt(message, at), at + 4);
+  putUint16(message, at, fingerprintType);
+  putUint16(message, at + 2, 4);
+  putUint32(message, at + 4, fingerprintAt(message, at));
 }

@@ -3,6 +3,7 @@
 
 import { padded } from "./codecs.ts";
 import { asBuffer, headerBytes, magicCookie } from "./header.ts";
+import { uint16At, uint32At } from "./integers.ts";
 
 const channelHeaderBytes = 4;
 /** Type, length and magic cookie: enough to tell STUN from what is none. RFC 3489 clients had no use for streams. */
@@ -85,9 +86,9 @@ export class Deframer {
     const kind = bytes.readUInt8(0) >> 6;
     if (kind > 1 || (kind === 1 && channelDataBytes < 0)) return this.#break();
     if (bytes.length < (kind === 0 ? stunLeadBytes : channelHeaderBytes)) return undefined;
-    const length = bytes.readUInt16BE(2);
+    const length = uint16At(bytes, 2);
     if (kind === 1) return length > channelDataBytes ? this.#break() : channelHeaderBytes + length;
-    const isStun = length % 4 === 0 && bytes.readUInt32BE(4) === magicCookie;
+    const isStun = length % 4 === 0 && uint32At(bytes, 4) === magicCookie;
     return isStun && length <= messageBytes ? headerBytes + length : this.#break();
   }
 
