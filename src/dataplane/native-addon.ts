@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import load from "node-gyp-build";
-import { type Challenge, type Transport, Unavailable } from "../contract.ts";
+import { type Challenge, type Hmac, type Transport, Unavailable } from "../contract.ts";
+import { digestBytes } from "../stun/hmac.ts";
 import { encode } from "../stun/message.ts";
 import { Method } from "../stun/methods.ts";
 
@@ -87,8 +88,6 @@ export interface Engine {
   show(certificates: readonly ShownCertificate[], ciphers: string): string | undefined;
   /** Has first Allocate requests answered so, or handed up. False if threads cannot write as much. */
   challenge(challenge: Challenge | undefined): boolean;
-  /** Fills `to`: 20 bytes by SHA-1, 32 by SHA-256. `parts`: three at most. */
-  writeHmac(to: Uint8Array, key: Uint8Array, ...parts: readonly Uint8Array[]): void;
   /** Begins a session over DTLS, in answer to the ClientHello that knocked. False if its thread has too much to do. */
   admit(session: number, listener: number, client: string, clientPort: number, hello: Uint8Array): boolean;
   /**
@@ -194,7 +193,6 @@ const engineMethods: Readonly<Record<keyof Engine, true>> = {
   listen: true,
   show: true,
   challenge: true,
-  writeHmac: true,
   admit: true,
   adopt: true,
   ownStream: true,
@@ -254,6 +252,8 @@ export interface Judge {
 export interface Addon {
   readonly Engine: { readonly prototype: Engine; new (options: EngineOptions, wake: () => void): Engine };
   readonly Judge: new (ways: number, relays: number, seed: number) => Judge;
+  /** Fills `to`: 20 bytes by SHA-1, 32 by SHA-256. `parts`: three at most. */
+  readonly writeHmac: (to: Uint8Array, key: Uint8Array, ...parts: readonly Uint8Array[]) => void;
 }
 
 /** Throws `Unavailable` where that cannot be. */
@@ -264,6 +264,16 @@ export function startEngine(options: EngineOptions, wake: () => void): Engine {
   } catch (cause) {
     throw new Unavailable("the native plane does not start", { cause });
   }
+}
+
+/** By OpenSSL. Throws `Unavailable` where there is no addon. */
+export function nativeHmac(): Hmac {
+  const { writeHmac } = loadAddon();
+  return (algorithm, key, ...parts) => {
+    const mac = Buffer.allocUnsafe(digestBytes[algorithm]);
+    writeHmac(mac, key, ...parts);
+    return mac;
+  };
 }
 
 /** Whatever was built in this folder, or came prebuilt with it. Throws `Unavailable` with the reason. */
@@ -288,7 +298,8 @@ function builtIn(folder: string): Addon {
 /** The self-check: all that we call is there, and what media passes works. */
 export function isOfThisVersion(addon: Addon): boolean {
   const engine: object = addon.Engine.prototype;
-  return Object.keys(engineMethods).every((name) => name in engine) && answersAsWeDo(addon);
+  const isWhole = "writeHmac" in addon && Object.keys(engineMethods).every((name) => name in engine);
+  return isWhole && answersAsWeDo(addon);
 }
 
 /** A Binding request through the code that media passes, answered to the byte as TurnServer would. */

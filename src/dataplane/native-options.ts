@@ -2,10 +2,9 @@
 
 import { availableParallelism } from "node:os";
 import type { PlaneAbilities, PlaneOptions, SocketId } from "../contract.ts";
-import { digestBytes } from "../stun/hmac.ts";
 import { defaultReplyRate, type ReplyRate } from "../turn/reply-budget.ts";
 import { type HandUpLimits, handUpLimits } from "./hand-up-budget.ts";
-import { type Engine, type EngineOptions, transports } from "./native-addon.ts";
+import { type EngineOptions, nativeHmac, transports } from "./native-addon.ts";
 import { type DtlsLimits, dtlsLimits } from "./native-dtls.ts";
 import { type StreamLimits, streamLimits } from "./stream.ts";
 
@@ -57,7 +56,6 @@ export interface Settled {
 
 /** Threads do not know who may not come in and is not to be answered. */
 export function abilitiesOf(
-  engine: Engine,
   { mayEnter }: Pick<PlaneOptions, "mayEnter">,
   hasRoom: (relay: SocketId) => boolean,
 ): PlaneAbilities {
@@ -65,11 +63,7 @@ export function abilitiesOf(
     movesAmong: [transports],
     dontFragment: transports,
     hasRoom,
-    hmac(algorithm, key, ...parts) {
-      const mac = Buffer.allocUnsafe(digestBytes[algorithm]);
-      engine.writeHmac(mac, key, ...parts);
-      return mac;
-    },
+    hmac: nativeHmac(),
     challenges: mayEnter === undefined,
   };
 }

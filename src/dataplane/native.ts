@@ -76,7 +76,7 @@ class NativePlane implements Dataplane {
     this.#budget = new HandUpBudget(handUp);
     this.#counters = new NativeCounters(threads, relays);
     this.#engine = startEngine({ ...engine, ...this.#counters.memory }, () => this.#flushes.turn(() => this.#wake()));
-    this.abilities = abilitiesOf(this.#engine, options, (relay) => this.#hasRoom(relay));
+    this.abilities = abilitiesOf(options, (relay) => this.#hasRoom(relay));
     this.#flushes = new Flushes(this.#engine, options.now);
     this.#flushes.now(false);
     this.#listeners = new NativeListeners(this.#engine, options, threads);

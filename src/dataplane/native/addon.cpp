@@ -19,7 +19,6 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
                            InstanceMethod<&EngineBinding::listen>("listen"),
                            InstanceMethod<&EngineBinding::show>("show"),
                            InstanceMethod<&EngineBinding::challenge>("challenge"),
-                           InstanceMethod<&EngineBinding::writeHmac>("writeHmac"),
                            InstanceMethod<&EngineBinding::admit>("admit"),
                            InstanceMethod<&EngineBinding::adopt>("adopt"),
                            InstanceMethod<&EngineBinding::dropEnd>("dropEnd"),
@@ -150,14 +149,6 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   /** What strangers are told, or undefined. Returns whether threads can tell them. */
   Napi::Value challenge(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), engine_->challenge(challengeOf(info[0])));
-  }
-
-  /** Where to: 20 bytes for SHA-1, 32 for SHA-256; key, parts of the text: three at most. Needs no thread. */
-  void writeHmac(const Napi::CallbackInfo& info) {
-    const Bytes to = viewOf(info[0]);
-    const auto partAt = [&](size_t at) { return at < info.Length() ? viewOf(info[at]) : Bytes{}; };
-    const auto write = to.size() == sha256Bytes ? hmacSha256 : to.size() == sha1Bytes ? hmacSha1 : nullptr;
-    if (write) write(const_cast<uint8_t*>(to.data()), viewOf(info[1]), {partAt(2), partAt(3), partAt(4)});
   }
 
   /** Session, listener, address and port of the client, its ClientHello. Returns whether its thread will see to it. */
@@ -322,9 +313,18 @@ class EngineBinding : public Napi::ObjectWrap<EngineBinding> {
   std::vector<Napi::ObjectReference> kept_;
 };
 
+/** Where to: 20 bytes for SHA-1, 32 for SHA-256; key, parts of the text: three at most. */
+void writeHmac(const Napi::CallbackInfo& info) {
+  const Bytes to = viewOf(info[0]);
+  const auto partAt = [&](size_t at) { return at < info.Length() ? viewOf(info[at]) : Bytes{}; };
+  const auto write = to.size() == sha256Bytes ? hmacSha256 : to.size() == sha1Bytes ? hmacSha1 : nullptr;
+  if (write) write(const_cast<uint8_t*>(to.data()), viewOf(info[1]), {partAt(2), partAt(3), partAt(4)});
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineBinding::define(env));
   exports.Set("Judge", defineJudge(env));
+  exports.Set("writeHmac", Napi::Function::New<writeHmac>(env));
   return exports;
 }
 
