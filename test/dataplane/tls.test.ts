@@ -62,7 +62,10 @@ describe.runIf(needs("openssl")).each(planes)("TLS on the %s plane", (_, make) =
     received = new Inbox();
     folder = newFolder();
     files = makeCertificate(folder, ["relay.example.org"]);
-    certificates = await Certificates.open([files, makeCertificate(folder, ["other.example"], "other")]);
+    certificates = await Certificates.open([
+      files,
+      makeCertificate(folder, ["other.example", "*.example.net"], "other"),
+    ]);
   });
 
   afterEach(async () => {
@@ -136,6 +139,14 @@ describe.runIf(needs("openssl")).each(planes)("TLS on the %s plane", (_, make) =
     expect(await shownTo()).toBe("relay.example.org");
     expect(await shownTo("other.example")).toBe("other.example");
     expect(await shownTo("unknown.example")).toBe("relay.example.org");
+  });
+
+  test("shows that of a wildcard for one label more, and neither for two nor for none", async () => {
+    await listen();
+    const shownTo = async (servername: string) => (await handshake({ servername })).getPeerCertificate().subject.CN;
+    expect(await shownTo("a.example.net")).toBe("other.example");
+    expect(await shownTo("A.Example.NET")).toBe("other.example");
+    for (const other of ["a.b.example.net", "example.net"]) expect(await shownTo(other)).toBe("relay.example.org");
   });
 
   test("shows a renewed certificate to who comes, and does not disturb who is there or halfway in", async () => {
