@@ -1,8 +1,11 @@
+import { connect } from "node:net";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Input } from "../../src/contract.ts";
 import { portableLimits, portablePlane } from "../../src/dataplane/portable.ts";
+import { Method } from "../../src/stun/methods.ts";
+import { request } from "./conformance/byte-stream.ts";
 import { describePlane } from "./conformance.ts";
-import { channelData, Rig, until } from "./rig.ts";
+import { channelData, closeOf, Rig, until } from "./rig.ts";
 
 describePlane("the portable plane", (options) => portablePlane(options));
 
@@ -50,6 +53,35 @@ describe("a flood of STUN", () => {
     client.send(Buffer.alloc(20), listener.at);
     expect(await rig.handed.next()).toMatchObject({ is: "datagram" });
   });
+});
+
+test("peers who connect to a relayed TCP address are as many as the controller takes at once, and no more", async () => {
+  const handUp = { perAddress: 50, inTotal: 1000 };
+  rig = new Rig((options) => portablePlane(options, { ...portableLimits, handUp }));
+  const control = await rig.tcp(await rig.listen("tcp"));
+  control.send(request(Method.allocate));
+  const { via, from: client } = await rig.next("datagram");
+  const relay = rig.newSocketId();
+  rig.plane.perform({ do: "open-relay", relay, family: 4, via, client, transport: "tcp" });
+  const { at } = await rig.next("relay-opened");
+  const connectFrom = (localAddress: string) => {
+    const socket = connect({ host: at.address, port: at.port, localAddress });
+    socket.on("error", () => {}).resume();
+    rig.keep({ close: async () => void socket.destroy() });
+    return closeOf(socket);
+  };
+
+  for (let peer = 0; peer < 5; peer += 1) {
+    void connectFrom("127.0.0.7");
+    await rig.next("peer-arrived");
+  }
+  await connectFrom("127.0.0.7");
+  expect(rig.plane.counters().dropped.flooded).toBe(1);
+  void connectFrom("127.0.0.8");
+  expect((await rig.next("peer-arrived")).from.address).toBe("127.0.0.8");
+  rig.now += 1000;
+  void connectFrom("127.0.0.7");
+  expect((await rig.next("peer-arrived")).from.address).toBe("127.0.0.7");
 });
 
 test("a connection that says nothing is closed within a second of its time", async () => {
