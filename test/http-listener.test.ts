@@ -9,17 +9,26 @@ const connectionsAtMost = 8;
 async function open() {
   const answer = "well";
   const loopback = { address: "127.0.0.1", port: 0 };
-  const listener = await openHttpListener("answer", loopback, connectionsAtMost, (_, response) => response.end(answer));
+  const listener = await openHttpListener("answer", loopback, connectionsAtMost, (asked, response) => {
+    asked.resume().on("end", () => response.end(answer));
+  });
   onTestFinished(() => listener.stop());
   return listener.at.port;
 }
 
-/** Begins a request, and goes on with it never. */
-async function dawdle(port: number): Promise<Socket> {
+const beginning = "GET / HTTP/1.1\r\nHost: x\r\nX: ";
+
+async function connected(port: number): Promise<Socket> {
   const socket = connect(port, "127.0.0.1").on("error", () => {});
   onTestFinished(() => void socket.destroy());
   await once(socket, "connect");
-  socket.write("GET / HTTP/1.1\r\nHost: x\r\nX: ");
+  return socket;
+}
+
+/** Begins a request, and goes on with it never. */
+async function dawdle(port: number): Promise<Socket> {
+  const socket = await connected(port);
+  socket.write(beginning);
   return socket;
 }
 
@@ -39,9 +48,28 @@ test("whoever holds all connections keeps nobody else out, and pushes out himsel
   expect(await ask(port)).toBe(200);
 });
 
-test("a request that is never finished is given up in seconds", { timeout: 30_000 }, async () => {
-  const socket = await dawdle(await open());
-  const [answer] = await once(socket, "data");
-  expect(String(answer)).toMatch(/^HTTP\/1.1 408 /);
-  await once(socket, "close");
+test("a connection is given seconds for each thing by itself", { timeout: 30_000 }, async () => {
+  const port = await open();
+  const closed: string[] = [];
+  const closes = async (what: string, socket: Socket, begins: string) => {
+    let said = "";
+    socket.on("data", (text) => {
+      said += text;
+    });
+    socket.write(begins);
+    await once(socket, "close");
+    closed.push(what);
+    return said;
+  };
+  const [body, header, idle] = [await connected(port), await connected(port), await connected(port)];
+  const [slow, dawdling, kept] = await Promise.all([
+    // First, so that it would be the first to go if all had the same time.
+    closes("body", body, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx"),
+    closes("header", header, beginning),
+    closes("idle", idle, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+    closes("silent", await connected(port), ""),
+  ]);
+  expect(dawdling).toMatch(/^HTTP\/1.1 408 /);
+  expect([slow, kept].map((said) => said.slice(0, 12))).toEqual(["HTTP/1.1 408", "HTTP/1.1 200"]);
+  expect(closed.at(-1)).toBe("body");
 });
