@@ -9,6 +9,8 @@ import { channelData, loopback, Rig, type UdpEnd, udpEnd, until } from "./rig.ts
 const channel = 0x4001;
 const channelToNobody = 0x4002;
 const payloads = Array.from({ length: 100 }, (_, i) => `packet ${i}`);
+/** Packets that do not grow leave together, and bring one error for all. */
+const growing = (count: number) => Array.from({ length: count }, (_, i) => Buffer.alloc(i));
 const unreachable = { 4: { type: 3, code: 3 }, 6: { type: 1, code: 4 } } as const;
 
 /** A client with a relay port, a peer, and a port at which there is nobody. */
@@ -103,8 +105,7 @@ describe.runIf(obstacleToNative() === undefined).each([
     const rig = rigOf();
     const on = await scene(rig);
     const flood = async () => {
-      // Packets that do not grow leave together, and bring one error for all.
-      for (let i = 0; i < 100; i++) on.client.send(channelData(channelToNobody, "?".repeat(i)), on.listener.at);
+      for (const bytes of growing(100)) on.client.send(channelData(channelToNobody, bytes), on.listener.at);
       on.client.send(channelData(channel, "media"), on.listener.at);
       await on.peer.next();
     };
@@ -116,6 +117,53 @@ describe.runIf(obstacleToNative() === undefined).each([
     expect(rig.handed.isEmpty).toBe(true);
     // The system forgets some, too, when they are too many to be read.
     await until(() => rig.plane.counters().dropped.flooded > 0);
+  });
+
+  test("comes up no more often than a thousand times at once and two thousand times a second in all", async () => {
+    const rig = rigOf();
+    const { listener, client, nobody } = await scene(rig);
+    const each = 10;
+    const strike = (relay: SocketId, count: number) => {
+      for (const bytes of growing(count)) rig.plane.perform({ do: "send", via: relay, to: nobody, bytes });
+    };
+    // All ports of a client are one thread's.
+    const open = async () => (await rig.openRelay(4, listener.socket, undefined, client.at)).relay;
+    for (let port = 0; port < 1000 / ways.threads / each; port++) {
+      strike(await open(), each);
+      for (let i = 0; i < each; i++) await nextError(rig);
+    }
+    strike(await open(), each);
+    await rig.expectDropped("flooded", each);
+    rig.now += ways.threads;
+    strike(await open(), 3);
+    for (let i = 0; i < 2; i++) await nextError(rig);
+    await rig.expectDropped("flooded", each + 1);
+    expect(rig.handed.isEmpty).toBe(true);
+  });
+
+  test("is one of few that are read at once, and the others are forgotten", async () => {
+    const rig = rigOf();
+    const on = await scene(rig);
+    for (const bytes of growing(60)) rig.plane.perform({ do: "send", via: on.relay, to: on.nobody, bytes });
+    for (let i = 0; i < 10; i++) await nextError(rig);
+    await until(() => rig.plane.counters().dropped.flooded > 0);
+    // By the second answer, whatever else there was has been read.
+    for (let turn = 0; turn < 2; turn++) {
+      on.peer.send("media", on.at);
+      await on.client.next();
+    }
+    expect(rig.plane.counters().dropped.flooded).toBeLessThan(20);
+  });
+
+  test("comes up, too, when the call that failed for it was another packet's", async () => {
+    const rig = rigOf();
+    const on = await scene(rig);
+    on.peer.send("first", on.at);
+    await on.client.next();
+    for (const to of [on.nobody, on.peer.at])
+      rig.plane.perform({ do: "send", via: on.relay, to, bytes: Buffer.from("anyone?") });
+    expect((await on.peer.next()).toString()).toBe("anyone?");
+    expect(await nextError(rig)).toMatchObject({ relay: on.relay, peer: on.nobody });
   });
 
   test("about what a listener sent to a client that is gone harms nobody, and is told to nobody", async () => {
