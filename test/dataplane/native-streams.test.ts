@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import type { Endpoint, Listener, SocketId } from "../../src/contract.ts";
 import { nativePlane } from "../../src/dataplane/native.ts";
 import { readChannelData } from "../../src/stun/channel-data.ts";
@@ -142,3 +142,26 @@ describe.runIf(isPossible).each(transports)("of a thread's room for streams over
     expect((await other.peer.next()).equals(long)).toBe(true);
   });
 });
+
+test.runIf(isPossible)(
+  "what comes over a stream after an order is judged by it, before the thread is told of that",
+  async () => {
+    const rig = new Rig((given, clock) => nativePlane(given, { threads: 1, clock }));
+    onTestFinished(() => rig.close());
+    const [client, peer] = [await rig.tcp(await rig.listen("tcp")), await rig.udp()];
+    client.send(hello);
+    const { via } = await rig.next("datagram");
+    const { relay } = await rig.openRelay(4, via);
+    const packets = () => rig.plane.usage(relay)?.toPeer.packets ?? 0;
+    const dropped = () => rig.plane.counters().dropped["no-channel"];
+    for (let number = channel; number < channel + 20; number += 1) {
+      const before = packets();
+      rig.route(rig.leg(via, client.at, number), rig.leg(relay, peer.at));
+      client.send(pad(channelData(number, "at once")));
+      // While the event loop does not turn, nothing but these bytes wakes the thread.
+      const givenUpAt = Date.now() + 5000;
+      while (packets() === before && dropped() === 0 && Date.now() < givenUpAt);
+      expect([packets(), dropped()]).toEqual([before + 1, 0]);
+    }
+  },
+);
