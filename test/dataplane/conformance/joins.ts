@@ -2,7 +2,9 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { SocketId, TrafficLimit } from "../../../src/contract.ts";
 import { Method } from "../../../src/stun/methods.ts";
@@ -16,6 +18,20 @@ interface Pair {
 }
 
 const fileBytes = 100_000_000;
+
+/** Ends of pipes that this process has, where the system tells. */
+function openPipes(): number {
+  if (!existsSync("/proc/self/fd")) return 0;
+  const isPipe = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("pipe:");
+    } catch {
+      // The folder was open itself while it was read.
+      return false;
+    }
+  };
+  return readdirSync("/proc/self/fd").filter(isPipe).length;
+}
 
 export function describeJoins(make: Make): void {
   describe("two joined connections", () => {
@@ -92,6 +108,28 @@ export function describeJoins(make: Make): void {
       // What follows is of somebody else.
       await client();
       expect(rig.handed.isEmpty).toBe(true);
+    });
+
+    test("leave nothing open behind them, though they are broken off in the middle of a file", async () => {
+      const cycle = async () => {
+        const { one, other } = await joined();
+        one.socket.write("hello");
+        await other.take(5);
+        other.socket.pause();
+        // Until all that there is on the way is full.
+        while (one.socket.writableLength < 8_000_000) {
+          one.socket.write(Buffer.alloc(1_000_000));
+          await setImmediate();
+        }
+        other.socket.resetAndDestroy();
+        await one.closed;
+        for (const is of ["hung-up", "hung-up", "parted"] as const) await rig.next(is);
+      };
+      // A few pipes are kept for the next ones.
+      await cycle();
+      const before = openPipes();
+      for (let cycles = 0; cycles < 10; cycles += 1) await cycle();
+      expect(openPipes() - before).toBeLessThan(10);
     });
 
     test.each([
