@@ -14,7 +14,7 @@ import { needs } from "../interop/needs.ts";
 import { someCertificates } from "./certificate-files.ts";
 import { request } from "./conformance/byte-stream.ts";
 import { obstacleToNative } from "./native-obstacle.ts";
-import { Rig, until } from "./rig.ts";
+import { channelData, Rig, until } from "./rig.ts";
 
 const hello = request(1, 5);
 const isPossible = obstacleToNative() === undefined && needs("openssl");
@@ -26,6 +26,14 @@ interface Tapped {
   readonly wire: Socket;
   readonly came: Buffer[];
   readonly closed: Promise<unknown>;
+}
+
+/** As clients say it, to be said again. */
+function clientHello(): Promise<Buffer> {
+  return new Promise((resolve) => {
+    const tap = new Duplex({ read: () => {}, write: (chunk) => resolve(chunk) });
+    connectTls({ socket: tap }).on("error", () => {});
+  });
 }
 
 describe.runIf(isPossible).each([1, 2])("TLS in threads, of which there are %d", (threads) => {
@@ -174,6 +182,32 @@ describe.runIf(isPossible).each([1, 2])("TLS in threads, of which there are %d",
     expect(told.map(({ is }) => is).sort()).toEqual(["hung-up", "hung-up", "parted"]);
     expect(got).toEqual([]);
   });
+
+  // One thread has them all.
+  if (threads === 1)
+    test("lets a packet pass between handshakes, however many there are", async () => {
+      const { at, socket: udp } = await rig.listen("udp");
+      const [client, peer] = [await rig.udp(), await rig.udp()];
+      const { relay } = await rig.openRelay(4, udp);
+      rig.route(rig.leg(udp, client.at, 0x4001), rig.leg(relay, peer.at));
+      let answered = 0;
+      const open = async (number: number) => {
+        const wire = connect({ ...listener.at, host: listener.at.address, localAddress: `127.0.${number}.1` });
+        onTestFinished(() => void wire.destroy());
+        wire.once("data", () => {
+          answered += 1;
+        });
+        await once(wire, "connect");
+        return wire;
+      };
+      const wires = await Promise.all(Array.from({ length: 100 }, (_, i) => open(i + 1)));
+      const said = await clientHello();
+      for (const wire of wires) wire.write(said);
+      client.send(channelData(0x4001, "in between"), at);
+      await peer.next();
+      expect(answered).toBeLessThan(wires.length / 2);
+      await until(() => answered === wires.length);
+    });
 
   test("takes a handshake that comes byte by byte, and one with the first request right behind", async () => {
     const wire = connect({ host: listener.at.address, port: listener.at.port, noDelay: true });
