@@ -2,13 +2,35 @@
 
 import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Endpoint, type PlaneOptions, type SocketId, Unavailable } from "../../../src/contract.ts";
+import {
+  type Dataplane,
+  type Endpoint,
+  type Listener,
+  type PlaneOptions,
+  type SocketId,
+  Unavailable,
+} from "../../../src/contract.ts";
 import { decode } from "../../../src/stun/message.ts";
 import { channelData, type Make, Rig, type UdpEnd, udpEnd, udpEndOnceFree, until } from "../rig.ts";
 
 const channel = 0x4001;
 /** An address that other tests leave alone. */
 const bind = "127.0.0.77";
+
+/** Of ports that are free for IPv6, some other program may have one for IPv4. */
+async function listenOnBoth(
+  plane: Dataplane,
+  transport: "udp" | "tcp",
+  triesLeft = 5,
+): Promise<{ readonly six: Listener; readonly four: Listener }> {
+  const six = await plane.listen(transport, { address: "::", port: 0 });
+  try {
+    return { six, four: await plane.listen(transport, { address: "0.0.0.0", port: six.at.port }) };
+  } catch (problem) {
+    if (triesLeft === 0) throw problem;
+    return await listenOnBoth(plane, transport, triesLeft - 1);
+  }
+}
 
 export function describeRelayPorts(make: Make): void {
   const rigs: Rig[] = [];
@@ -263,8 +285,7 @@ export function describeRelayPorts(make: Make): void {
   describe("listening", () => {
     test.each(["udp", "tcp"] as const)("on %s, IPv4 and IPv6 wildcards share a port", async (transport) => {
       const rig = rigOf({});
-      const six = await rig.plane.listen(transport, { address: "::", port: 0 });
-      const four = await rig.plane.listen(transport, { address: "0.0.0.0", port: six.at.port });
+      const { six, four } = await listenOnBoth(rig.plane, transport);
       expect(four).toEqual({ socket: four.socket, transport, at: { address: "0.0.0.0", port: six.at.port } });
       expect(six.at.address).toBe("::");
       expect(four.socket).not.toBe(six.socket);
